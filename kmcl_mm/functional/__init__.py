@@ -1,0 +1,11 @@
+"""The mathematics of KMCL as plain functions of tensors: no registry, no configuration."""
+
+from .asymmetric import asymmetric_loss
+from .contrastive import kernel_contrastive_loss
+from .gaussian import bhattacharyya_distance, log_kernel
+from .reconstruction import clamped_reconstruction_loss, reconstruction_loss
+
+__all__ = [
+    'asymmetric_loss', 'bhattacharyya_distance', 'clamped_reconstruction_loss', 'kernel_contrastive_loss', 'log_kernel',
+    'reconstruction_loss'
+]

@@ -1,0 +1,57 @@
+"""Asymmetric classification loss."""
+
+from torch import Tensor
+
+from .checks import check_target
+
+# Smallest probability whose logarithm is taken (the published value).
+_MIN_PROBABILITY = 1e-7
+
+
+def asymmetric_loss(logits: Tensor, target: Tensor, gamma_neg: float = 4., gamma_pos: float = 0.,
+                    clip: float = 0.05) -> Tensor:
+    r"""Asymmetric loss, summed over images and labels.
+
+    .. math::
+        p^- = \min(1 - p + \text{clip}, 1), \quad
+        \ell = y \log p + (1 - y) \log p^-, \quad
+        w = (1 - p_t)^{\gamma^+ y + \gamma^- (1 - y)}, \quad
+        L = -\sum_{ik} w_{ik} \ell_{ik}
+
+    with :math:`p_t = p y + p^- (1 - y)`, probabilities raised to at least 1e-7 inside the logarithms, and no gradient
+    through the focusing weight w, as its authors train.
+
+    Args:
+        logits: Logits (N, K).
+        target: Targets (N, K), 0 or 1.
+        gamma_neg: Focusing exponent of absent labels.
+        gamma_pos: Focusing exponent of present labels.
+        clip: Probability margin: absent labels below it cost nothing. 0 for none.
+
+    Returns:
+        The loss, a scalar. A sum, not a mean: it grows with N and K.
+
+    Raises:
+        ValueError: The shapes differ, or a target is neither 0 nor 1.
+
+    Source: arXiv:2009.14119, section 2.
+
+    Example:
+        Without focusing and margin it is the binary cross-entropy.
+
+        >>> import torch
+        >>> logits, target = torch.tensor([[0.3, -1.2]]), torch.tensor([[1., 0.]])
+        >>> asymmetric_loss(logits, target, gamma_neg=0, gamma_pos=0, clip=0)
+        tensor(0.8176)
+        >>> torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction='sum')
+        tensor(0.8176)
+    """
+    check_target(target, logits.shape)
+    target = target.to(logits.dtype)
+    present = logits.sigmoid()
+    absent = (1 - present + clip).clamp(max=1)
+    log_likelihood = (target * present.clamp(min=_MIN_PROBABILITY).log()
+                      + (1 - target) * absent.clamp(min=_MIN_PROBABILITY).log())
+    true_probability = (present * target + absent * (1 - target)).detach()
+    focusing_weight = (1 - true_probability)**(gamma_pos * target + gamma_neg * (1 - target))
+    return -(focusing_weight * log_likelihood).sum()

@@ -1,0 +1,80 @@
+"""Checks of the arguments that the functions of this folder share.
+
+Shapes are known on the host, so these checks never wait for a device. Only :func:`check_target` looks at values, and it
+leaves that to the device itself where the tensor is not in host memory.
+"""
+
+import torch
+from torch import Tensor
+
+
+def check_choice(name: str, value: str, choices: tuple) -> None:
+    """Refuse a setting that is not one of its choices.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What came.
+        choices: What is allowed.
+
+    Raises:
+        ValueError: ``value`` is not in ``choices``.
+    """
+    if value not in choices:
+        raise ValueError(f'Expected argument `{name}` to be one of {choices}, but got {value!r}.')
+
+
+def check_shape(name: str, tensor: Tensor, shape: tuple, meaning: str) -> None:
+    """Refuse a tensor of another shape than the one expected.
+
+    Args:
+        name: Name of the argument, for the message.
+        tensor: What came.
+        shape: The expected shape, a tuple of int.
+        meaning: What the dimensions stand for, such as ``'(N, K)'``.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if tuple(tensor.shape) != tuple(shape):
+        raise ValueError(f'Expected argument `{name}` to have shape {meaning} = {tuple(shape)}, '
+                         f'but got {tuple(tensor.shape)}.')
+
+
+def check_kernels(mean: Tensor, variance: Tensor) -> None:
+    """Refuse kernel parameters that are neither isotropic (N, K) nor anisotropic (N, M, K), or that differ in shape.
+
+    Args:
+        mean: Kernel means (N, K) or (N, M, K).
+        variance: Kernel variances, of the same shape.
+
+    Raises:
+        ValueError: A wrong number of dimensions, or two shapes.
+    """
+    if mean.dim() not in (2, 3):
+        raise ValueError('Expected argument `mean` to have shape (N, K) for isotropic or (N, M, K) for anisotropic '
+                         f'kernels, but got {tuple(mean.shape)}.')
+    check_shape('variance', variance, mean.shape, 'of `mean`')
+
+
+def check_target(target: Tensor, shape: tuple) -> None:
+    """Refuse targets that are not the (N, K) zeros and ones that the losses are defined for.
+
+    In host memory a wrong value raises at once. On another device the values are asserted there, when the device comes
+    to it, so that the host never has to wait.
+
+    Args:
+        target: Targets (N, K).
+        shape: The expected shape, a tuple of int.
+
+    Raises:
+        ValueError: A wrong shape or, in host memory, a value other than 0 and 1.
+    """
+    check_shape('target', target, shape, '(N, K)')
+    is_binary = (target == 0) | (target == 1)
+    message = 'Expected argument `target` to hold only 0 and 1'
+    if target.device.type != 'cpu':
+        torch._assert_async(is_binary.all(), f'{message}.')
+    elif not is_binary.all():
+        wrong = target[~is_binary][0].item()
+        raise ValueError(f'{message}, but got {wrong:g}. Soft or weighted labels are not defined for this loss: '
+                         'round them before training, or drop them.')

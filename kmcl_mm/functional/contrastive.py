@@ -1,0 +1,89 @@
+"""Kernel contrastive loss between the images of a batch."""
+
+import torch
+from torch import Tensor
+
+from .checks import check_choice, check_target
+from .gaussian import bhattacharyya_distance
+
+JACCARD_PLACES = ('inside', 'outside', 'none')
+
+
+def kernel_contrastive_loss(mean: Tensor, variance: Tensor, target: Tensor, *, distance_scale: float = 1.,
+                            temperature: float = 0.17, jaccard: str = 'outside', log_offset: float = 0.,
+                            anchors: slice = slice(None)) -> Tensor:
+    r"""Pull together the kernels of the labels that two images share, against the same label's kernels elsewhere.
+
+    With the Bhattacharyya coefficient :math:`S_{ijk} = e^{-c B_{ijk}}` of images i and j in label k,
+
+    .. math::
+        q_{ijk} = \frac{e^{S_{ijk} / t}}{\sum_{n \ne i} e^{S_{ink} / t}}, \quad
+        J_{ij} = \frac{|y_i \wedge y_j|}{|y_i \vee y_j|}, \quad
+        L = -\frac1N \sum_i \frac{1}{|A(i)|} \sum_{j \in A(i)} \sum_{k: y_{ik} = y_{jk} = 1} J_{ij} \log q_{ijk}
+
+    where A(i) are the other images that share a label with i. An anchor that shares none adds 0 and counts in N.
+
+    Args:
+        mean: Kernel means (N, K), or (N, M, K).
+        variance: Kernel variances, positive, of the same shape.
+        target: Targets (N, K), 0 or 1.
+        distance_scale: The factor c of the distance. An isotropic kernel of M equal dimensions has c = M, an anisotropic
+            one c = 1; the published code multiplies by M in both cases.
+        temperature: Temperature t, above 0.
+        jaccard: Where J stands: 'outside' the logarithm as a weight (the `exact` variant), 'inside' as in
+            log(J q + log_offset), where it bears on the gradient only through the offset (the `reference` variant), or
+            'none'.
+        log_offset: Added to the argument of the logarithm; 0 takes the log-softmax (the `exact` variant), the published
+            code has 1e-7.
+        anchors: Which of the N images are anchors; each is compared with all N. The sum is divided by their number.
+
+    Returns:
+        The loss, a scalar.
+
+    Raises:
+        ValueError: The shapes do not fit each other, a target is neither 0 nor 1, or a setting is out of its range.
+
+    Source: arXiv:2307.03967, kernel contrastive loss.
+
+    Example:
+        Two images alike and a far one: the pair's share of e^(1/t) against e^(1/t) + 1.
+
+        >>> import torch
+        >>> mean, target = torch.tensor([[0.], [0.], [1e3]]), torch.tensor([[1.], [1.], [0.]])
+        >>> kernel_contrastive_loss(mean, torch.ones(3, 1), target, temperature=1.)
+        tensor(0.2088)
+    """
+    check_choice('jaccard', jaccard, JACCARD_PLACES)
+    if temperature <= 0:
+        raise ValueError(f'Expected argument `temperature` to be above 0, but got {temperature}.')
+    check_target(target, (len(mean), mean.shape[-1]))
+    target = target.to(mean.dtype)
+    anchor_target = target[anchors]
+    is_self = torch.eye(len(target), dtype=torch.bool, device=target.device)[anchors]
+
+    distance = bhattacharyya_distance(mean[anchors], variance[anchors], mean, variance)
+    similarity = (-distance_scale * distance).exp() / temperature
+    lowest = torch.finfo(similarity.dtype).min
+    log_share = similarity.masked_fill(is_self.unsqueeze(-1), lowest).log_softmax(dim=1)
+
+    overlap = (anchor_target @ target.T).masked_fill(is_self, 0)
+    union = anchor_target.sum(dim=1, keepdim=True) + target.sum(dim=1) - overlap
+    similarity_of_labels = overlap / union.clamp(min=1)
+    if jaccard == 'inside':
+        log_share = _log_with_factor(log_share, similarity_of_labels.unsqueeze(-1), log_offset)
+    elif log_offset:
+        log_share = (log_share.exp() + log_offset).log()
+
+    shares_label = overlap > 0
+    pair_weight = similarity_of_labels if jaccard == 'outside' else shares_label.to(mean.dtype)
+    pair_weight = pair_weight / shares_label.sum(dim=1, keepdim=True).clamp(min=1)
+    log_share = log_share.masked_fill(is_self.unsqueeze(-1), 0)
+    shared_labels = anchor_target.unsqueeze(1) * target
+    return -(pair_weight * (shared_labels * log_share).sum(dim=-1)).sum() / max(len(anchor_target), 1)
+
+
+def _log_with_factor(log_share: Tensor, factor: Tensor, offset: float) -> Tensor:
+    """log(factor * exp(log_share) + offset); where factor and offset are 0, which no pair uses, something finite."""
+    if offset:
+        return (factor * log_share.exp() + offset).log()
+    return log_share + factor.clamp(min=torch.finfo(factor.dtype).tiny).log()

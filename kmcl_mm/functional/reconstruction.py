@@ -1,0 +1,104 @@
+"""Reconstruction loss of the kernel mixture, in the stated form and in the published code's."""
+
+import math
+from typing import Optional, Tuple
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from .checks import check_shape, check_target
+from .gaussian import log_kernel
+
+# The published code's floors: of a kernel value (the smallest normal float32) and of the ratio inside the logarithm.
+_LOG_MIN_KERNEL = math.log(1.17549e-38)
+_LOG_MIN_RATIO = math.log(1e-7)
+
+
+def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
+    r"""Share of the mixture's value at the embedding that the image's own labels bring, as a negative logarithm.
+
+    .. math:: L = -\frac{1}{|P|} \sum_{i \in P} \log \frac{\sum_k y_{ik} p_{ik} g_{ik}}{\sum_k p_{ik} g_{ik}}
+
+    over the images P that have a label, as the difference of two log-sum-exps of :math:`\log p + \log g`: nothing
+    underflows, whatever the number of dimensions. This is the `exact` variant.
+
+    Args:
+        embedding: Embedding f (N, M).
+        logits: Logits (N, K); p = sigmoid(logits).
+        mean: Kernel means (N, K) or (N, M, K).
+        variance: Kernel variances of the same shape.
+        target: Targets (N, K), 0 or 1.
+
+    Returns:
+        The loss, a scalar; 0 where no image has a label.
+
+    Raises:
+        ValueError: The shapes do not fit each other, or a target is neither 0 nor 1.
+
+    Source: arXiv:2307.03967, reconstruction loss.
+
+    Example:
+        Two equal kernels, one of them of a present label: half of the mixture.
+
+        >>> import torch
+        >>> ones = torch.ones(1, 2)
+        >>> reconstruction_loss(torch.zeros(1, 3), 0 * ones, ones, ones, torch.tensor([[1., 0.]]))
+        tensor(0.6931)
+    """
+    log_ratio, has_label = _log_ratio(embedding, logits, mean, variance, target)
+    return -log_ratio.sum() / has_label.sum().clamp(min=1)
+
+
+def clamped_reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor,
+                                target: Tensor) -> Tensor:
+    r"""The reconstruction loss as the published code computes it, number for number: the `reference` variant.
+
+    As :func:`reconstruction_loss`, but kernel values are raised to at least 1.17549e-38 and the ratio to at least 1e-7,
+    and the mean is over all images: one without a label adds -log 1e-7 = 16.118 and no gradient. In many dimensions
+    nearly every kernel lies below the floor, and the loss then has no gradient to embedding, mean and variance.
+    Both floors are applied to the logarithms, so that extreme inputs stay finite.
+
+    Args:
+        embedding: Embedding f (N, M).
+        logits: Logits (N, K); p = sigmoid(logits).
+        mean: Kernel means (N, K) or (N, M, K).
+        variance: Kernel variances of the same shape.
+        target: Targets (N, K), 0 or 1.
+
+    Returns:
+        The loss, a scalar.
+
+    Raises:
+        ValueError: The shapes do not fit each other, or a target is neither 0 nor 1.
+
+    Source: the public reference implementation of arXiv:2307.03967.
+
+    Example:
+        An image without labels.
+
+        >>> import torch
+        >>> ones = torch.ones(1, 2)
+        >>> clamped_reconstruction_loss(torch.zeros(1, 3), 0 * ones, ones, ones, 0 * ones)
+        tensor(16.1181)
+    """
+    log_ratio, has_label = _log_ratio(embedding, logits, mean, variance, target, log_min_kernel=_LOG_MIN_KERNEL)
+    return -log_ratio.masked_fill(~has_label, _LOG_MIN_RATIO).clamp(min=_LOG_MIN_RATIO).mean()
+
+
+def _log_ratio(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor,
+               log_min_kernel: Optional[float] = None) -> Tuple[Tensor, Tensor]:
+    """Log of the present labels' share of the mixture (N,), and which images have a label (N,).
+
+    An image without a label counts all components as its own: its share is 1, its logarithm and gradient 0.
+    """
+    log_kernels = log_kernel(embedding, mean, variance)
+    check_shape('logits', logits, log_kernels.shape, '(N, K) as in `mean`')
+    check_target(target, logits.shape)
+    if log_min_kernel is not None:
+        log_kernels = log_kernels.clamp(min=log_min_kernel)
+    log_components = logsigmoid(logits) + log_kernels
+    is_present = target == 1
+    has_label = is_present.any(dim=1)
+    is_foreign = ~is_present & has_label.unsqueeze(1)
+    own = log_components.masked_fill(is_foreign, float('-inf')).logsumexp(dim=1)
+    return own - log_components.logsumexp(dim=1), has_label
