@@ -2,9 +2,10 @@
 
 from typing import Sequence, Tuple
 
+import torch
 import torch.distributed as dist
-from torch import Tensor, cat
-from torch.distributed.nn.functional import all_gather
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def gather_batch(tensors: Sequence[Tensor]) -> Tuple[Tuple[Tensor, ...], slice]:
@@ -29,5 +30,23 @@ def gather_batch(tensors: Sequence[Tensor]) -> Tuple[Tuple[Tensor, ...], slice]:
     if not (dist.is_available() and dist.is_initialized()):
         return tuple(tensors), slice(0, batch_size)
     first = dist.get_rank() * batch_size
-    gathered = tuple(cat(all_gather(tensor.contiguous())) for tensor in tensors)
-    return gathered, slice(first, first + batch_size)
+    own = slice(first, first + batch_size)
+    return tuple(_Gather.apply(tensor, own) for tensor in tensors), own
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather forward, sum of all processes' gradients backward."""
+
+    @staticmethod
+    def forward(ctx, tensor: Tensor, own: slice) -> Tensor:
+        ctx.own = own
+        gathered = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, tensor.contiguous())
+        return torch.cat(gathered)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_gathered: Tensor) -> Tuple[Tensor, None]:
+        grad_gathered = grad_gathered.contiguous()
+        dist.all_reduce(grad_gathered)
+        return grad_gathered[ctx.own], None

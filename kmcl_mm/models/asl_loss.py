@@ -1,0 +1,58 @@
+"""The asymmetric loss alone, for the host's multilabel heads: the baseline of KMCL."""
+
+from typing import Optional
+
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from ..functional import asymmetric_loss
+
+
+@MODELS.register_module()
+class ASLLoss(nn.Module):
+    """Asymmetric loss as its authors train with it: a sum, and no gradient through the focusing weight.
+
+    It stands beside the host's ``AsymmetricLoss``, which takes a mean and lets the gradient through. Computed in float32
+    (float64 stays float64) with autocast off.
+
+    Args:
+        gamma_neg: Focusing exponent of absent labels.
+        gamma_pos: Focusing exponent of present labels.
+        clip: Probability margin of absent labels.
+        loss_weight: Weight of the loss.
+
+    Source: arXiv:2009.14119.
+
+    Example:
+        >>> import torch
+        >>> from kmcl_mm.models import ASLLoss
+        >>> ASLLoss(gamma_neg=0, clip=0)(torch.zeros(1, 2), torch.tensor([[1., 0.]]))  # 2 log 2
+        tensor(1.3863)
+    """
+
+    def __init__(self, gamma_neg: float = 4., gamma_pos: float = 0., clip: float = 0.05,
+                 loss_weight: float = 1.) -> None:
+        super().__init__()
+        self.gamma_neg = gamma_neg
+        self.gamma_pos = gamma_pos
+        self.clip = clip
+        self.loss_weight = loss_weight
+
+    def forward(self, cls_score: Tensor, target: Tensor, avg_factor: Optional[int] = None) -> Tensor:
+        """Compute the weighted loss.
+
+        Args:
+            cls_score: Logits (N, K).
+            target: Targets (N, K), 0 or 1.
+            avg_factor: The number of images, which the host's heads pass; a sum has no use for it.
+
+        Returns:
+            The loss, a scalar.
+
+        Raises:
+            ValueError: The shapes differ, or a target is neither 0 nor 1.
+        """
+        with torch.autocast(cls_score.device.type, enabled=False):
+            logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
+            return self.loss_weight * asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)

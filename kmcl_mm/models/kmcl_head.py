@@ -1,0 +1,188 @@
+"""The kernel mixture head."""
+
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+
+import torch
+from mmpretrain.models.heads import MultiLabelClsHead
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample, label_to_onehot
+from torch import Tensor, nn
+from torch.nn.functional import elu
+
+from ..functional.checks import check_choice
+from .kmcl_loss import COVARIANCES
+
+# Which similarity measures a covariance allows, and how many variances a label and dimension then have.
+SIMILARITIES = dict(isotropic=('bhattacharyya', 'rbf'), anisotropic=('bhattacharyya', 'mahalanobis'))
+
+# Variances are this plus ELU(raw), which is above -1: no variance is below 1.
+_VARIANCE_OFFSET = 2 + 1e-7
+
+# The published initial values; the embedding and the logits keep torch's own.
+_REFERENCE_INIT = [
+    dict(type='Uniform', a=0., b=0.1, bias=0., override=dict(name='mean')),
+    dict(type='Constant', val=1., bias=0., override=dict(name='variance')),
+]
+
+
+class KernelMixture(NamedTuple):
+    """The mixture of Gaussian kernels of each image.
+
+    Attributes:
+        embedding: Embedding (N, M).
+        logits: Logits (N, K); their sigmoids are the mixture coefficients and the scores.
+        mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K).
+        variance: Kernel variances of the same shape, none below 1.
+    """
+    embedding: Tensor
+    logits: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+@MODELS.register_module()
+class KMCLHead(MultiLabelClsHead):
+    """Multilabel head that turns pooled features into a mixture of Gaussian kernels, one a label.
+
+    Logits are linear in the embedding. Means and variances are linear maps of the embedding as well, the variances
+    through 2 + 1e-7 + ELU. They serve the losses only: prediction needs nothing but the logits.
+
+    Args:
+        num_classes: Number of labels K.
+        in_channels: Channels D of the pooled features.
+        covariance: 'anisotropic': the embedding is a linear projection of the features to M = ``embedding_channels``,
+            and each kernel has M means and variances. 'isotropic': the embedding is the features themselves, M = D, and
+            each kernel has one mean and one variance for all dimensions.
+        similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
+            raw variance a dimension, or one in all, shared by all labels.
+        embedding_channels: Width M of the projection. Not used with 'isotropic'.
+        loss: Configuration of the loss, or the module. Give a KMCLLoss the same covariance.
+        thr: Score from which a label is predicted.
+        topk: Predict the k highest labels, where ``thr`` is None.
+        init_cfg: Initial values in the host's form. Default: the published ones, mean weights uniform in [0, 0.1],
+            variance weights 1, both biases 0. An empty list keeps torch's own throughout.
+
+    Raises:
+        ValueError: A covariance or similarity that does not exist, a pairing that is not defined, a loss for the other
+            covariance, or a size that is not a positive integer.
+
+    Source: arXiv:2307.03967, kernel mixture module.
+
+    Example:
+        >>> import torch
+        >>> from kmcl_mm.models import KMCLHead
+        >>> head = KMCLHead(num_classes=3, in_channels=8, embedding_channels=4)
+        >>> mixture = head.mixture((torch.rand(2, 8), ))
+        >>> [tuple(part.shape) for part in mixture]
+        [(2, 4), (2, 3), (2, 4, 3), (2, 4, 3)]
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int,
+                 covariance: str = 'anisotropic',
+                 similarity: str = 'bhattacharyya',
+                 embedding_channels: int = 128,
+                 loss: Union[Dict, nn.Module] = dict(type='KMCLLoss'),
+                 thr: Optional[float] = 0.8,
+                 topk: Optional[int] = None,
+                 init_cfg: Union[Dict, List[Dict], None] = None) -> None:
+        check_choice('covariance', covariance, COVARIANCES)
+        if similarity not in SIMILARITIES[covariance]:
+            raise ValueError(f'Expected argument `similarity` to be one of {SIMILARITIES[covariance]} with '
+                             f'covariance={covariance!r}, but got {similarity!r}.')
+        for name, value in dict(
+                num_classes=num_classes, in_channels=in_channels, embedding_channels=embedding_channels).items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'Expected argument `{name}` to be a positive integer, but got {value!r}.')
+        super().__init__(
+            loss=loss, thr=thr, topk=topk, init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg)
+        loss_covariance = getattr(self.loss_module, 'covariance', covariance)
+        if loss_covariance != covariance:
+            raise ValueError(f'Expected argument `loss` to have the covariance of the head, {covariance!r}, '
+                             f'but got {loss_covariance!r}.')
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.covariance = covariance
+        self.similarity = similarity
+
+        if covariance == 'isotropic':
+            self.embedding_channels, mean_channels = in_channels, num_classes
+            variance_channels = dict(bhattacharyya=num_classes, rbf=1)[similarity]
+            self.embedding = nn.Identity()
+        else:
+            self.embedding_channels, mean_channels = embedding_channels, embedding_channels * num_classes
+            variance_channels = dict(bhattacharyya=mean_channels, mahalanobis=embedding_channels)[similarity]
+            self.embedding = nn.Linear(in_channels, embedding_channels)
+        self.logits = nn.Linear(self.embedding_channels, num_classes)
+        self.mean = nn.Linear(self.embedding_channels, mean_channels)
+        self.variance = nn.Linear(self.embedding_channels, variance_channels)
+
+    def pre_logits(self, feats: Tuple[Tensor, ...]) -> Tensor:
+        """Embedding of the last features.
+
+        Args:
+            feats: Features; the last are taken, pooled (N, D).
+
+        Returns:
+            Embedding (N, M).
+
+        Raises:
+            ValueError: The features are not pooled, or D is not ``in_channels``.
+        """
+        features = feats[-1]
+        if features.dim() != 2:
+            raise ValueError(f'Expected argument `feats` to hold pooled features (N, {self.in_channels}), but got '
+                             f'{tuple(features.shape)}. Give the model neck=dict(type="GlobalAveragePooling").')
+        if features.shape[1] != self.in_channels:
+            raise ValueError(f'Expected features of in_channels = {self.in_channels} channels, but got '
+                             f'{features.shape[1]}. Set the head\'s `in_channels` to {features.shape[1]}, or use the '
+                             'backbone it was meant for.')
+        return self.embedding(features)
+
+    def forward(self, feats: Tuple[Tensor, ...]) -> Tensor:
+        """Logits (N, K) of the last of ``feats``, pooled features (N, D). Raises as :meth:`pre_logits`."""
+        return self.logits(self.pre_logits(feats))
+
+    def mixture(self, feats: Tuple[Tensor, ...]) -> KernelMixture:
+        """The mixture of kernels of each image.
+
+        Args:
+            feats: Features; the last are taken, pooled (N, D).
+
+        Returns:
+            Embedding, logits, means and variances; the variances at least in float32.
+
+        Raises:
+            ValueError: The features are not pooled, or D is not ``in_channels``.
+        """
+        embedding = self.pre_logits(feats)
+        mean = self.mean(embedding)
+        raw_variance = self.variance(embedding)
+        raw_variance = raw_variance.to(torch.promote_types(raw_variance.dtype, torch.float32))
+        if self.covariance == 'anisotropic':
+            mean = mean.unflatten(1, (self.embedding_channels, self.num_classes))
+            raw_variance = raw_variance.unflatten(1, (self.embedding_channels, -1))
+        variance = (_VARIANCE_OFFSET + elu(raw_variance)).expand_as(mean)
+        return KernelMixture(embedding, self.logits(embedding), mean, variance)
+
+    def loss(self, feats: Tuple[Tensor, ...], data_samples: List[DataSample], **kwargs) -> Dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            feats: Features; the last are taken, pooled (N, D).
+            data_samples: One a image, with ``gt_score`` (K,) of zeros and ones, or ``gt_label``, indices.
+            **kwargs: Passed to the loss module, as the host's heads do.
+
+        Returns:
+            ``loss_asl``, ``loss_reconstruction`` and ``loss_contrastive``, each a scalar.
+
+        Raises:
+            ValueError: The features or targets do not fit the head.
+        """
+        mixture = self.mixture(feats)
+        target = torch.stack([
+            sample.gt_score if 'gt_score' in sample else label_to_onehot(sample.gt_label, self.num_classes)
+            for sample in data_samples
+        ])
+        return self.loss_module(*mixture, target, **kwargs)

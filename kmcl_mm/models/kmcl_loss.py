@@ -1,0 +1,150 @@
+"""The three losses of KMCL as one registered module."""
+
+from typing import Dict, Optional
+
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from ..functional import (asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss)
+from ..functional.checks import check_choice, check_shape
+from ..functional.contrastive import JACCARD_PLACES
+from ..functional.distributed import gather_batch
+
+VARIANTS = ('reference', 'exact')
+COVARIANCES = ('isotropic', 'anisotropic')
+
+
+@MODELS.register_module()
+class KMCLLoss(nn.Module):
+    """Asymmetric classification, kernel reconstruction and kernel contrast.
+
+    The losses are computed in float32 (float64 stays float64), with autocast off, whatever the network runs in.
+
+    Args:
+        variant: 'reference' gives the published code's numbers: kernel values clamped in the reconstruction, the
+            anisotropic distance multiplied once more by M, 1e-7 added inside the contrast's logarithm, the Jaccard index
+            inside it. 'exact' gives the stated mathematics: log-sum-exps without floors, the true distance, the
+            log-softmax, the Jaccard index as a weight of the pair.
+        covariance: 'isotropic' (mean and variance (N, K)) or 'anisotropic' ((N, M, K)).
+        gamma_neg: Focusing exponent of absent labels. Both variants.
+        gamma_pos: Focusing exponent of present labels. Both variants.
+        clip: Probability margin of absent labels. Both variants.
+        temperature: Temperature of the contrast, above 0. Both variants.
+        asl_weight: Weight of the asymmetric loss, which is a sum over images and labels. Both variants.
+        reconstruction_weight: Weight of the reconstruction loss, a mean over images. Both variants.
+        contrastive_weight: Weight of the contrastive loss, a mean over images. Both variants.
+        gather_distributed: Contrast each process's images with those of all processes, not only its own. Belongs to
+            neither variant: the published code does not.
+        distance_scale: Factor of the anisotropic distance. Default: M in 'reference', 1 in 'exact'. An isotropic
+            distance is the sum over M equal dimensions in both.
+        jaccard: Place of the Jaccard index in the contrast: 'inside', 'outside' or 'none' (see
+            :func:`kmcl_mm.functional.kernel_contrastive_loss`). Default: 'inside' in 'reference', 'outside' in 'exact'.
+
+    Raises:
+        ValueError: An argument is not one of its choices or is out of its range.
+
+    Source: arXiv:2307.03967 and its public reference implementation.
+
+    Example:
+        >>> import torch
+        >>> from kmcl_mm.models import KMCLLoss
+        >>> zeros = torch.zeros(2, 3)
+        >>> losses = KMCLLoss(covariance='isotropic')(zeros, zeros, zeros, zeros + 2, zeros)
+        >>> sorted(losses)
+        ['loss_asl', 'loss_contrastive', 'loss_reconstruction']
+    """
+
+    def __init__(self,
+                 variant: str = 'reference',
+                 covariance: str = 'anisotropic',
+                 gamma_neg: float = 4.,
+                 gamma_pos: float = 0.,
+                 clip: float = 0.05,
+                 temperature: float = 0.17,
+                 asl_weight: float = 1.,
+                 reconstruction_weight: float = 1.,
+                 contrastive_weight: float = 1.,
+                 gather_distributed: bool = False,
+                 distance_scale: Optional[float] = None,
+                 jaccard: Optional[str] = None) -> None:
+        super().__init__()
+        check_choice('variant', variant, VARIANTS)
+        check_choice('covariance', covariance, COVARIANCES)
+        if temperature <= 0:
+            raise ValueError(f'Expected argument `temperature` to be above 0, but got {temperature}.')
+        if jaccard is not None:
+            check_choice('jaccard', jaccard, JACCARD_PLACES)
+        if distance_scale is not None and covariance == 'isotropic':
+            raise ValueError('Expected argument `distance_scale` to be None with covariance="isotropic", whose distance '
+                             f'is the sum over its dimensions, but got {distance_scale}.')
+        self.variant = variant
+        self.covariance = covariance
+        self.gamma_neg = gamma_neg
+        self.gamma_pos = gamma_pos
+        self.clip = clip
+        self.temperature = temperature
+        self.asl_weight = asl_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.contrastive_weight = contrastive_weight
+        self.gather_distributed = gather_distributed
+        self.distance_scale = distance_scale
+        self.jaccard = jaccard or ('inside' if variant == 'reference' else 'outside')
+
+    def forward(self, embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor,
+                target: Tensor) -> Dict[str, Tensor]:
+        """Compute the three weighted losses.
+
+        Args:
+            embedding: Embedding (N, M).
+            logits: Logits (N, K).
+            mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K).
+            variance: Kernel variances, positive, of the same shape.
+            target: Targets (N, K), 0 or 1.
+
+        Returns:
+            ``loss_asl``, ``loss_reconstruction`` and ``loss_contrastive``, each a scalar.
+
+        Raises:
+            ValueError: A shape does not fit, or a target is neither 0 nor 1.
+        """
+        self._check_shapes(embedding, logits, mean)
+        with torch.autocast(logits.device.type, enabled=False):
+            embedding, logits, mean, variance = (
+                tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+                for tensor in (embedding, logits, mean, variance))
+            asymmetric = asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)
+            reconstruct = clamped_reconstruction_loss if self.variant == 'reference' else reconstruction_loss
+            reconstruction = reconstruct(embedding, logits, mean, variance, target)
+            contrast = self._contrastive(mean, variance, target, dimensions=embedding.shape[1])
+        return dict(
+            loss_asl=self.asl_weight * asymmetric,
+            loss_reconstruction=self.reconstruction_weight * reconstruction,
+            loss_contrastive=self.contrastive_weight * contrast)
+
+    def _contrastive(self, mean: Tensor, variance: Tensor, target: Tensor, dimensions: int) -> Tensor:
+        is_reference = self.variant == 'reference'
+        distance_scale = self.distance_scale
+        if distance_scale is None:
+            distance_scale = dimensions if is_reference or self.covariance == 'isotropic' else 1
+        anchors = slice(None)
+        if self.gather_distributed:
+            (mean, variance, target), anchors = gather_batch((mean, variance, target))
+        return kernel_contrastive_loss(
+            mean,
+            variance,
+            target,
+            distance_scale=distance_scale,
+            temperature=self.temperature,
+            jaccard=self.jaccard,
+            log_offset=1e-7 if is_reference else 0.,
+            anchors=anchors)
+
+    def _check_shapes(self, embedding: Tensor, logits: Tensor, mean: Tensor) -> None:
+        if embedding.dim() != 2 or logits.dim() != 2:
+            raise ValueError('Expected arguments `embedding` and `logits` to have shapes (N, M) and (N, K), '
+                             f'but got {tuple(embedding.shape)} and {tuple(logits.shape)}.')
+        if self.covariance == 'isotropic':
+            check_shape('mean', mean, logits.shape, '(N, K) with covariance="isotropic"')
+        else:
+            check_shape('mean', mean, (*embedding.shape, logits.shape[1]), '(N, M, K) with covariance="anisotropic"')

@@ -1,0 +1,156 @@
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from torch.distributed import destroy_process_group, init_process_group
+
+from kmcl_mm.models import KMCLLoss
+from tests import judge
+from tests.conftest import golden_cases, random_batch
+
+COVARIANCES = ['isotropic', 'anisotropic']
+NAMES = dict(loss_asl='asl', loss_reconstruction='reconstruction', loss_contrastive='contrastive')
+
+
+def golden_loss(golden):
+    """The reference variant on a golden case: losses, and the inputs, whose gradients are wanted."""
+    settings = golden.settings
+    loss = KMCLLoss('reference', settings['covariance'], settings['gamma_neg'], settings['gamma_pos'], settings['clip'],
+                    settings['temperature'])
+    inputs = {name: golden[f'in/{name}'].requires_grad_() for name in ('features', 'logits', 'mean', 'variance')}
+    shape = (settings['B'], settings['M'], settings['K']) if settings['covariance'] == 'anisotropic' else (
+        settings['B'], settings['K'])
+    kernels = [inputs[name].view(shape) for name in ('mean', 'variance')]
+    return loss(inputs['features'], inputs['logits'], *kernels, golden['in/target']), inputs
+
+
+@golden_cases('loss')
+def test_reference_equals_the_published_code(golden):
+    losses, inputs = golden_loss(golden)
+    for name, published in NAMES.items():
+        torch.testing.assert_close(losses[name].double(), golden[f'out/{published}'], rtol=1e-4, atol=1e-5)
+    total = sum(losses.values())
+    torch.testing.assert_close(total.double(), golden['out/total'], rtol=1e-4, atol=1e-5)
+    total.backward()
+    for name, tensor in inputs.items():
+        torch.testing.assert_close(tensor.grad, golden[f'grad/{name}'], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('covariance', COVARIANCES)
+@pytest.mark.parametrize('unlabelled', [0, 3])
+def test_exact_equals_the_judge(covariance, unlabelled):
+    batch = random_batch(7, 5, 4, covariance)
+    batch[-1][:unlabelled] = 0
+    embedding, logits, mean, variance, target = batch
+    losses = KMCLLoss('exact', covariance)(*batch)
+    expected = dict(
+        loss_asl=judge.asymmetric(logits, target),
+        loss_reconstruction=judge.reconstruction(*batch),
+        loss_contrastive=judge.contrastive(mean, variance, target, scale=4 if covariance == 'isotropic' else 1))
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], torch.tensor(value, dtype=torch.float64))
+
+
+@pytest.mark.parametrize('variant, covariance, scale', [('reference', 'anisotropic', 4), ('exact', 'isotropic', 4),
+                                                        ('reference', 'isotropic', 4), ('exact', 'anisotropic', 1)])
+def test_contrast_settings_of_each_variant(variant, covariance, scale):
+    batch = random_batch(covariance=covariance)
+    jaccard, offset = dict(reference=('inside', 1e-7), exact=('outside', 0))[variant]
+    expected = judge.contrastive(*batch[2:], scale=scale, jaccard=jaccard, offset=offset)
+    assert KMCLLoss(variant, covariance)(*batch)['loss_contrastive'].item() == pytest.approx(expected, rel=1e-7)
+
+
+def test_settings_on_top_of_a_variant():
+    batch = random_batch()
+    loss = MODELS.build(dict(type='KMCLLoss', variant='reference', jaccard='none', distance_scale=2., temperature=0.5))
+    expected = judge.contrastive(*batch[2:], scale=2, jaccard='none', offset=1e-7, temperature=0.5)
+    assert loss(*batch)['loss_contrastive'].item() == pytest.approx(expected, rel=1e-7)
+
+
+def test_weights():
+    batch = random_batch()
+    plain = KMCLLoss('exact')(*batch)
+    weights = dict(asl=2., reconstruction=3., contrastive=0.)
+    weighted = KMCLLoss('exact', **{f'{name}_weight': weight for name, weight in weights.items()})(*batch)
+    for name, weight in weights.items():
+        torch.testing.assert_close(weighted[f'loss_{name}'], weight * plain[f'loss_{name}'])
+
+
+@pytest.mark.parametrize('variant', ['reference', 'exact'])
+@pytest.mark.parametrize('covariance', COVARIANCES)
+def test_gradcheck(variant, covariance):
+    *inputs, target = random_batch(4, 3, 3, covariance)
+    loss = KMCLLoss(variant, covariance, gamma_neg=0)  # with focusing the gradient is not the value's own
+    torch.autograd.gradcheck(lambda *parts: tuple(loss(*parts, target).values()),
+                             [part.requires_grad_() for part in inputs])
+
+
+@pytest.mark.parametrize('variant', ['reference', 'exact'])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_losses_are_computed_in_float32_under_autocast(variant, dtype):
+    batch = [part.to(dtype) for part in random_batch(dimensions=64)]
+    expected = KMCLLoss(variant)(*(part.float() for part in batch))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = KMCLLoss(variant)(*batch)
+    for name, loss in losses.items():
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('variant', ['reference', 'exact'])
+@pytest.mark.parametrize('covariance', COVARIANCES)
+@pytest.mark.parametrize('images, labels', [(1, 5), (4, 1), (1, 1)])
+def test_small_batches_with_extreme_inputs_are_finite(variant, covariance, images, labels):
+    embedding, logits, mean, variance, target = random_batch(images, labels, covariance=covariance, dtype=torch.float32)
+    inputs = [part.requires_grad_() for part in (embedding, logits * 100, mean * 1e4, variance)]
+    losses = KMCLLoss(variant, covariance)(*inputs, target)
+    gradients = torch.autograd.grad(sum(losses.values()), inputs)
+    assert all(value.isfinite().all() for value in (*losses.values(), *gradients))
+
+
+@pytest.mark.parametrize('settings, name', [
+    (dict(variant='published'), 'variant'),
+    (dict(covariance='diagonal'), 'covariance'),
+    (dict(temperature=0), 'temperature'),
+    (dict(jaccard='twice'), 'jaccard'),
+    (dict(covariance='isotropic', distance_scale=1.), 'distance_scale'),
+])
+def test_wrong_settings(settings, name):
+    with pytest.raises(ValueError, match=f'`{name}`.*but got'):
+        KMCLLoss(**settings)
+
+
+def test_wrong_shapes():
+    embedding, logits, mean, variance, target = random_batch()
+    with pytest.raises(ValueError, match=r'`mean`.*\(N, K\).*isotropic.*but got \(6, 4, 5\)'):
+        KMCLLoss(covariance='isotropic')(embedding, logits, mean, variance, target)
+    with pytest.raises(ValueError, match=r'`mean`.*\(N, M, K\)'):
+        KMCLLoss()(embedding, logits, mean[:, 0], variance[:, 0], target)
+    with pytest.raises(ValueError, match='`embedding`'):
+        KMCLLoss()(embedding.unsqueeze(-1), logits, mean, variance, target)
+    with pytest.raises(ValueError, match='`target`.*but got 0.5'):
+        KMCLLoss()(embedding, logits, mean, variance, target * 0.5)
+
+
+def _contrast_of_rank(rank, folder, processes):
+    init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=processes)
+    *batch, target = random_batch(6)
+    own = slice(rank * 3, rank * 3 + 3)
+    inputs = [part[own].clone().requires_grad_() for part in batch]
+    loss = KMCLLoss('exact', gather_distributed=True)(*inputs, target[own])['loss_contrastive']
+    loss.backward()
+    torch.save((loss.detach(), inputs[2].grad, inputs[3].grad), f'{folder}/rank{rank}.pt')
+    destroy_process_group()
+
+
+def test_gathered_contrast_equals_one_process(tmp_path):
+    """Averaged over the processes, value and gradients are those of one process with the whole batch."""
+    torch.multiprocessing.spawn(_contrast_of_rank, args=(tmp_path, 2), nprocs=2)
+    *inputs, target = random_batch(6)
+    inputs = [part.requires_grad_() for part in inputs]
+    loss = KMCLLoss('exact')(*inputs, target)['loss_contrastive']
+    loss.backward()
+    ranks = [torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2)]
+    torch.testing.assert_close((ranks[0][0] + ranks[1][0]) / 2, loss.detach())
+    for position, tensor in ((1, inputs[2]), (2, inputs[3])):
+        torch.testing.assert_close(torch.cat([rank[position] for rank in ranks]) / 2, tensor.grad)
