@@ -1,0 +1,51 @@
+"""Checks that the data sets make before training starts."""
+
+import os
+from collections import defaultdict
+from typing import Iterable
+
+from mmengine.fileio import LocalBackend, get_file_backend
+
+
+def check_file(path: str, argument: str) -> None:
+    """Refuse a file that is not there.
+
+    Args:
+        path: Path of the file, in any of MMEngine's storage backends.
+        argument: The data set's argument that the path comes from, for the message.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    if not get_file_backend(path, enable_singleton=True).isfile(path):
+        raise FileNotFoundError(f'Expected the file {path}, but there is none. Check `data_root` and `{argument}` of the '
+                                'data set in the configuration.')
+
+
+def check_images(paths: Iterable[str]) -> None:
+    """Refuse a list of images of which some are missing.
+
+    Each folder is listed once, so that this takes a moment for 100,000 images. Images outside the local file system are
+    not looked up.
+
+    Args:
+        paths: Paths of the images.
+
+    Raises:
+        FileNotFoundError: At least one is missing; the message says how many and names the first.
+    """
+    names_by_folder = defaultdict(list)
+    for path in paths:
+        folder, name = os.path.split(path)
+        names_by_folder[folder].append(name)
+    missing, total = [], 0
+    for folder, names in names_by_folder.items():
+        total += len(names)
+        if not isinstance(get_file_backend(folder, enable_singleton=True), LocalBackend):
+            continue
+        present = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        missing += [os.path.join(folder, name) for name in names if name not in present]
+    if missing:
+        raise FileNotFoundError(f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
+                                f'{missing[0]}. Check `data_root` and `data_prefix` of the data set, and that the '
+                                'download is complete.')

@@ -1,0 +1,58 @@
+"""Cutout with a random colour."""
+
+from typing import Dict, Tuple
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmpretrain.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class RandomColorCutout(BaseTransform):
+    """Paint a square of one random colour over the image.
+
+    The square's centre is uniform over the image, and what reaches beyond the border is cut off. The host's ``Cutout``
+    has a fixed colour, and its ``RandomErasing`` fills with noise and stays inside the image.
+
+    Args:
+        ratio: Side of the square as a part of the image's height and width, in (0, 1].
+
+    Raises:
+        ValueError: ``ratio`` is out of its range.
+
+    Required and changed key: ``img`` (H, W, C), uint8.
+
+    Source: the published recipe, ratio 0.5 (arXiv:1708.04552 for cutout).
+    """
+
+    def __init__(self, ratio: float = 0.5) -> None:
+        if not 0 < ratio <= 1:
+            raise ValueError(f'Expected argument `ratio` to be in (0, 1], but got {ratio}.')
+        self.ratio = ratio
+
+    @cache_randomness
+    def _random_square(self, height: int, width: int, channels: int) -> Tuple[int, int, np.ndarray]:
+        """Centre row, centre column and colour."""
+        return np.random.randint(height), np.random.randint(width), np.random.randint(0, 256, channels)
+
+    def transform(self, results: Dict) -> Dict:
+        """Paint the square.
+
+        Args:
+            results: The data of an image, with ``img``.
+
+        Returns:
+            The same with a new ``img``.
+        """
+        img = results['img'].copy()
+        height, width, channels = img.shape
+        row, column, color = self._random_square(height, width, channels)
+        side_y, side_x = round(self.ratio * height), round(self.ratio * width)
+        top, left = row - side_y // 2, column - side_x // 2
+        img[max(top, 0):max(top + side_y, 0), max(left, 0):max(left + side_x, 0)] = color
+        results['img'] = img
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(ratio={self.ratio})'

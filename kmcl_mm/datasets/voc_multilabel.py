@@ -1,0 +1,71 @@
+"""PASCAL VOC as sets of labels, with the published treatment of difficult objects."""
+
+import os
+import xml.etree.ElementTree as ElementTree
+from typing import Any, Dict, List, Tuple
+
+from mmpretrain.datasets import VOC
+from mmpretrain.registry import DATASETS
+
+from .checks import check_file, check_images
+
+
+@DATASETS.register_module()
+class VOCMultiLabel(VOC):
+    """The host's ``VOC``, where a label with only `difficult` objects is a positive for training.
+
+    With ``test_mode=True`` such a label stands in ``gt_label_difficult`` alone, and the host's ``VOCAveragePrecision``
+    leaves the image out of that label's average precision.
+
+    Args:
+        data_root: Folder of one year's data, with ``JPEGImages``, ``Annotations`` and ``ImageSets/Main``.
+        split: 'train', 'val', 'trainval' or 'test'.
+        **kwargs: Passed to the host's ``VOC``: ``image_set_path``, ``data_prefix``, ``metainfo``, ``pipeline``,
+            ``test_mode`` and so on.
+
+    Raises:
+        FileNotFoundError: The list of images, an annotation file or an image is missing.
+        ValueError: There is no such split, or an annotation file cannot be read or has an unknown label.
+
+    Source: the VOC 2007 development kit; arXiv:2009.14119 and the published recipe for the difficult objects.
+    """
+
+    def __init__(self, data_root: str, split: str = 'trainval', **kwargs) -> None:
+        if split not in ('train', 'val', 'trainval', 'test'):
+            raise ValueError(f"Expected argument `split` to be one of ('train', 'val', 'trainval', 'test'), but got "
+                             f'{split!r}.')
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Read the list of images and their annotations.
+
+        Returns:
+            One ``dict(img_path, gt_label, gt_label_difficult)`` an image.
+        """
+        check_file(self.image_set_path, 'split')
+        data_list = super().load_data_list()
+        if not self.test_mode:
+            for item in data_list:
+                item['gt_label'] = sorted({*item['gt_label'], *item['gt_label_difficult']})
+        check_images(item['img_path'] for item in data_list)
+        return data_list
+
+    def _get_labels_from_xml(self, img_id: str) -> Tuple[List[int], List[int]]:
+        """Labels with an object that is not difficult, and labels with one that is."""
+        path = os.path.join(self.ann_prefix, f'{img_id}.xml')
+        check_file(path, 'data_prefix')
+        try:
+            objects = ElementTree.fromstring(self.backend.get(path)).findall('object')
+            labels = [(item.find('name').text, bool(int(item.findtext('difficult', '0')))) for item in objects]
+        except (ElementTree.ParseError, AttributeError, ValueError) as error:
+            raise ValueError(f'Expected {path} to be a VOC annotation with a `name` in each `object`, but it cannot be '
+                             f'read: {error!r}. Restore the file.') from error
+        known = {*self.CLASSES, *self.METAINFO['classes']}
+        for name, _ in labels:
+            if name not in known:
+                raise ValueError(f'Expected the labels of {path} to be among {sorted(known)}, but got {name!r}. Mend the '
+                                 'file, or give metainfo=dict(classes=(...)) with the names of your labels.')
+        index = self.class_to_idx
+        easy, difficult = ({index[name] for name, is_difficult in labels if name in index and is_difficult == wanted}
+                           for wanted in (False, True))
+        return sorted(easy), sorted(difficult)
