@@ -1,0 +1,18 @@
+"""KMCL, kernel multilabel contrastive learning (arXiv:2307.03967), for MMPretrain.
+
+Importing the package checks the host and registers its modules, so that a configuration needs no more than
+``custom_imports = dict(imports=['kmcl_mm'], allow_failed_imports=False)``.
+"""
+
+from . import host
+
+host.check()
+host.silence_missing_operators()
+host.leave_out_broken_multimodal_models()
+host.load_checkpoints_safely()
+
+from . import datasets, engine, models  # noqa: E402
+from .config import get_config  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = ['__version__', 'datasets', 'engine', 'get_config', 'models']

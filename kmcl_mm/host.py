@@ -1,0 +1,232 @@
+"""The host: MMEngine, MMCV and MMPretrain, whichever family and release of them is installed.
+
+No other file knows that there are two families. Every work-around stands here, under the fault that it answers.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import pickle
+import warnings
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Callable, Dict, Iterator, List, Tuple
+
+import numpy as np
+import torch
+from packaging.version import Version
+
+# Import name -> (distributions that provide it, lowest release), for the originals and for the maintained family.
+_ORIGINAL = dict(
+    mmengine=(('mmengine', 'mmengine-lite'), '0.10.7'),
+    mmcv=(('mmcv', 'mmcv-lite'), '2.0.0'),
+    mmpretrain=(('mmpretrain', ), '1.2.0'))
+_MAINTAINED = dict(
+    mmengine=(('onedl-mmengine', ), '0.10.12'),
+    mmcv=(('onedl-mmcv', ), '2.3.5'),
+    mmpretrain=(('onedl-mmpretrain', ), '1.3.6'))
+_INSTALL_ORIGINAL = 'pip install --upgrade mmengine==0.10.7 mmcv-lite==2.2.0 mmpretrain==1.2.0'
+_MAINTAINED_REQUIREMENTS = '"onedl-mmengine>=0.10.12" "onedl-mmcv>=2.3.5" "onedl-mmpretrain>=1.3.6"'
+_INSTALL_MAINTAINED = f'pip install --upgrade {_MAINTAINED_REQUIREMENTS}'
+
+# Accelerators that MMEngine's launcher and mixed precision do not drive.
+_DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
+
+
+def check() -> None:
+    """Check that one family of the host is installed, whole and recent enough.
+
+    Raises:
+        ImportError: A package is missing, too old, or both families are mixed. The message holds the command that
+            mends it.
+    """
+    original, maintained = _installed(_ORIGINAL), _installed(_MAINTAINED)
+    if original and maintained:
+        names = ' '.join(sorted(name for name, _ in (*original.values(), *maintained.values())))
+        raise ImportError(f'kmcl_mm found packages of two families that overwrite each other: {names}. Keep one:\n'
+                          f'    pip uninstall -y {names}\n    {_INSTALL_MAINTAINED}')
+    family, installed, command = ((_ORIGINAL, original, _INSTALL_ORIGINAL) if original else
+                                  (_MAINTAINED, maintained, _INSTALL_MAINTAINED))
+    missing = [name for name in family if name not in installed]
+    if missing:
+        raise ImportError(f'kmcl_mm needs mmengine, mmcv and mmpretrain; not installed: {", ".join(missing)}. '
+                          f'Install them:\n    {command}')
+    for name, (distribution, version) in installed.items():
+        lowest = family[name][1]
+        if Version(version) < Version(lowest):
+            raise ImportError(f'kmcl_mm needs {distribution} {lowest} or later, but {version} is installed. Upgrade:\n'
+                              f'    {command}')
+
+
+def _installed(family: Dict) -> Dict[str, Tuple[str, str]]:
+    """Import name -> (distribution, version) of what is installed of a family."""
+    found = {}
+    for name, (distributions, _) in family.items():
+        for distribution in distributions:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[name] = distribution, metadata.version(distribution)
+    return found
+
+
+def silence_missing_operators() -> None:
+    """Keep quiet about compiled operators that nothing here uses.
+
+    Fault: MMCV without compiled operators (mmcv-lite and the maintained family's wheel) warns about one at every import.
+    """
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+
+
+def leave_out_broken_multimodal_models() -> None:
+    """Keep MMPretrain importable beside transformers 5.
+
+    Fault: with pycocotools and any transformers from 4.28 on, ``mmpretrain.models`` imports its vision-language models,
+    and these fail at import with transformers 5. They are registered as placeholders instead, as MMPretrain does where
+    transformers is missing.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        if Version(metadata.version('transformers')) >= Version('5'):
+            from mmpretrain.utils import dependency
+            dependency.WITH_MULTIMODAL = False
+
+
+def load_checkpoints_safely() -> None:
+    """Let MMEngine load checkpoints without running code from them.
+
+    Fault: the originals cannot resume with torch 2.6 or later, whose ``weights_only`` refuses the training history in
+    the checkpoint; the maintained family then falls back to unpickling whatever the file says. Here ``weights_only``
+    stays on for every source that MMEngine loads from, and only the classes of the training history are named as safe.
+    """
+    from mmengine.runner import checkpoint
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    if hasattr(CheckpointLoader, 'load_without_running_code'):
+        return
+    load = CheckpointLoader.load_checkpoint
+
+    def load_without_running_code(filename, map_location=None, logger='current'):
+        with _only_safe_classes():
+            try:
+                return load(filename, map_location, logger)
+            except pickle.UnpicklingError as error:
+                raise ValueError(
+                    f'Expected the checkpoint {filename} to hold tensors, plain containers and the training history '
+                    f'only, but it asks for something else, which could run code: {error}\nIt was not loaded. Use a '
+                    'checkpoint from a source you trust that was saved as a state_dict.') from None
+            except FileNotFoundError:
+                raise
+            except (EOFError, OSError, RuntimeError) as error:
+                raise ValueError(f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '
+                                 'be truncated: use an earlier checkpoint, or copy it again.') from error
+
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = torch.load
+    CheckpointLoader.load_checkpoint = CheckpointLoader.load_without_running_code = staticmethod(
+        load_without_running_code)
+
+
+@contextlib.contextmanager
+def _only_safe_classes() -> Iterator[None]:
+    """Make every ``torch.load`` within refuse all but tensors, containers and what the training history needs."""
+    switch = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    before = os.environ.get(switch)
+    os.environ[switch] = '1'
+    try:
+        with torch.serialization.safe_globals(_history_classes()):
+            yield
+    finally:
+        del os.environ[switch]
+        if before is not None:
+            os.environ[switch] = before
+
+
+def _history_classes() -> List:
+    """What MMEngine's training history is made of: its buffers, and numpy's arrays and numbers of a few kinds.
+
+    A buffer names its own methods through ``getattr``, which could reach anything: a stand-in reaches those methods only.
+    """
+    from mmengine.logging import HistoryBuffer
+
+    array, number = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'float32', 'float64')]
+    # Checkpoints have numpy's names of before and since release 2.
+    named = [(function, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')
+             for function, name in ((array, '_reconstruct'), (number, 'scalar'))]
+    named += [(_history_method, f'{module}.getattr') for module in ('builtins', '__builtin__')]
+    return [HistoryBuffer, np.ndarray, np.dtype, *kinds, *named]
+
+
+def _history_method(owner: type, name: str) -> Callable:
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise pickle.UnpicklingError(f'it asks for the attribute {name!r} of {owner!r}')
+    return getattr(owner, name)
+
+
+def fit_to_machine(cfg) -> None:
+    """Let a configuration written for GPUs run where there is none; leave it as it is where there is one.
+
+    Faults: MMEngine's launcher selects a CUDA device before anything else, its wrapper names one to torch, and its mixed
+    precision refuses to be built without one. So the gloo process group is set up here before MMEngine looks for it, the
+    model is wrapped without device ids, and mixed precision is left out, with a warning.
+
+    Args:
+        cfg: The configuration, an ``mmengine.Config``, changed in place.
+
+    Raises:
+        ValueError: Without a GPU, a launcher other than 'none' and 'pytorch'.
+    """
+    from mmengine.device import get_device
+    from mmengine.logging import print_log
+
+    if get_device() not in _DEVICES_WITHOUT_LAUNCHER:
+        return
+    if cfg.get('optim_wrapper') and cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        for setting in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(setting, None)
+        print_log('There is no GPU: training without mixed precision.', logger='current', level=logging.WARNING)
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    if launcher != 'pytorch':
+        raise ValueError(f'Expected --launcher to be none or pytorch where there is no GPU, but got {launcher}.')
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
+    cfg.model_wrapper_cfg.device_ids = None
+
+
+def run_tool(name: str) -> None:
+    """Run one of MMPretrain's own command-line tools, with its configuration fitted to the machine.
+
+    Args:
+        name: Name of the tool: 'train' or 'test'. Its options come from the command line.
+
+    Raises:
+        ImportError: The installed MMPretrain came without its tools.
+    """
+    tool = _load_tool(name)
+    merge_args = tool.merge_args
+
+    def merge_args_and_fit(cfg, args):
+        cfg = merge_args(cfg, args)
+        fit_to_machine(cfg)
+        return cfg
+
+    tool.merge_args = merge_args_and_fit
+    tool.main()
+
+
+def _load_tool(name: str) -> ModuleType:
+    folder = Path(importlib.util.find_spec('mmpretrain').origin).parent
+    for path in (folder / '.mim/tools' / f'{name}.py', folder.parent / 'tools' / f'{name}.py'):
+        if path.is_file():
+            spec = importlib.util.spec_from_file_location(f'mmpretrain_{name}', path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    raise ImportError(f'Expected MMPretrain in {folder} to bring its tool {name}.py under .mim/tools, but there is none. '
+                      f'Reinstall it:\n    {_INSTALL_MAINTAINED}')

@@ -1,0 +1,90 @@
+"""The hook in a real training of a model of one weight, whose metric is how near the weight is to a goal."""
+
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from kmcl_mm.engine import BestWeightsHook
+
+
+class OneWeight(BaseModel):
+    """A weight, 0 at first, that each step moves by what the list says."""
+
+    def __init__(self, moves):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.moves = iter(moves)
+
+    def forward(self, inputs, mode='tensor'):
+        return dict(loss=-next(self.moves) * self.weight) if mode == 'loss' else [self.weight.detach().clone()]
+
+
+class Nearness(BaseMetric):
+
+    def __init__(self, goal):
+        super().__init__()
+        self.goal = goal
+
+    def process(self, data_batch, data_samples):
+        self.results += data_samples
+
+    def compute_metrics(self, results):
+        return dict(nearness=-abs(results[0].item() - self.goal), other=0.)
+
+
+def train(work_dir, moves, goal, ema=True, **hook):
+    loader = DataLoader([dict(inputs=torch.zeros(1))])
+    hook = dict(dict(type='BestWeightsHook', save_best='nearness', rule='greater'), **hook)
+    runner = Runner(
+        model=OneWeight(moves),
+        work_dir=str(work_dir),
+        train_dataloader=loader,
+        val_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
+        val_cfg=dict(),
+        val_evaluator=Evaluator([Nearness(goal)]),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)),
+        default_hooks=dict(checkpoint=hook),
+        custom_hooks=[dict(type='EMAHook', momentum=0.5, evaluate_on_ema=True, evaluate_on_origin=True)] if ema else [],
+        default_scope='mmpretrain',
+        experiment_name=work_dir.name)
+    runner.train()
+    return ([torch.load(path, weights_only=False) for path in work_dir.glob('best_*.pth')],
+            torch.load(work_dir / 'epoch_3.pth', weights_only=False))
+
+
+@pytest.mark.parametrize('hook', [dict(), dict(save_best='auto')])
+def test_raw_weights_are_kept_where_they_are_better(tmp_path, hook):
+    """1, 2, 3; the averages 1, 1.5, 2.25 stay behind."""
+    (best, ), last = train(tmp_path, [1, 1, 1], goal=3, **hook)
+    assert best['state_dict'] == dict(weight=3)
+    assert best['meta']['weights'] == 'raw' and best['meta']['epoch'] == 3 and 'ema_state_dict' not in best
+    assert last['ema_state_dict']['module.weight'] == 3 and last['state_dict']['weight'] == 2.25
+    assert 'weights' not in last['meta'] and 'optimizer' in last
+
+
+def test_averaged_weights_are_kept_where_they_are_better(tmp_path):
+    """1, -1, 1; of the averages 1, 0, 0.5 the second is at the goal."""
+    (best, ), last = train(tmp_path, [1, -2, 2], goal=0)
+    assert best['state_dict'] == dict(weight=0)
+    assert best['meta']['weights'] == 'ema' and best['meta']['epoch'] == 2 and 'ema_state_dict' not in best
+    assert last['ema_state_dict']['module.weight'] == 1 and last['state_dict']['weight'] == 0.5
+
+
+def test_without_averaging_it_is_the_hosts_hook(tmp_path):
+    (best, ), _ = train(tmp_path, [1, 1, 1], goal=2, ema=False)
+    assert best['state_dict'] == dict(weight=2) and 'weights' not in best['meta']
+
+
+def test_without_a_best_checkpoint(tmp_path):
+    best, last = train(tmp_path, [1, 1, 1], goal=2, save_best=None, rule=None)
+    assert best == [] and 'ema_state_dict' in last
+
+
+def test_a_single_metric_decides():
+    with pytest.raises(ValueError, match=r"`save_best`.*one metric.*but got \['mAP', 'f1'\]"):
+        BestWeightsHook(save_best=['mAP', 'f1'])
