@@ -1,0 +1,40 @@
+# MS-COCO 2014, 80 labels, at 224 px. Expects data/coco/{annotations,train2014,val2014}.
+
+_base_ = './recipe.py'
+
+data_preprocessor = dict(
+    num_classes=80, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True)
+
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='CocoMultiLabel',
+        data_root='data/coco',
+        ann_file='annotations/instances_train2014.json',
+        data_prefix='train2014',
+        pipeline={{_base_.train_pipeline_224}}))
+val_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoMultiLabel',
+        data_root='data/coco',
+        ann_file='annotations/instances_val2014.json',
+        data_prefix='val2014',
+        test_mode=True,
+        pipeline={{_base_.test_pipeline_224}}))
+test_dataloader = val_dataloader
+
+# mAP, and precision, recall and F1 at threshold 0.8 and of each image's top 3, a label (macro) and overall (micro).
+val_evaluator = [
+    dict(type='AveragePrecision'),
+    dict(type='MultiLabelMetric', thr=0.8, average='macro'),
+    dict(type='MultiLabelMetric', thr=0.8, average='micro'),
+    dict(type='MultiLabelMetric', topk=3, average='macro'),
+    dict(type='MultiLabelMetric', topk=3, average='micro'),
+]
+test_evaluator = val_evaluator

@@ -1,0 +1,38 @@
+# PASCAL VOC 2007, 20 labels, trainval to test, at 224 px. Expects data/VOCdevkit/VOC2007.
+# A label with only `difficult` objects is a positive for training and is left out of its average precision.
+
+_base_ = './recipe.py'
+
+data_preprocessor = dict(
+    num_classes=20, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True)
+
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='VOCMultiLabel',
+        data_root='data/VOCdevkit/VOC2007',
+        split='trainval',
+        pipeline={{_base_.train_pipeline_224}}))
+val_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='VOCMultiLabel',
+        data_root='data/VOCdevkit/VOC2007',
+        split='test',
+        test_mode=True,
+        pipeline={{_base_.test_pipeline_224}}))
+test_dataloader = val_dataloader
+
+val_evaluator = [
+    dict(type='VOCAveragePrecision'),
+    dict(type='VOCMultiLabelMetric', thr=0.8, average='macro'),
+    dict(type='VOCMultiLabelMetric', thr=0.8, average='micro'),
+    dict(type='VOCMultiLabelMetric', topk=3, average='macro'),
+    dict(type='VOCMultiLabelMetric', topk=3, average='micro'),
+]
+test_evaluator = val_evaluator

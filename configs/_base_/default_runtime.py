@@ -1,0 +1,26 @@
+# What every configuration shares: the plugin, the hooks, the log and the environment.
+
+custom_imports = dict(imports=['kmcl_mm'], allow_failed_imports=False)
+default_scope = 'mmpretrain'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # The better of the raw and the averaged weights is kept, beside the last checkpoint.
+    checkpoint=dict(type='BestWeightsHook', interval=1, max_keep_ckpts=1, save_best='multi-label/mAP', rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='VisualizationHook', enable=False))
+
+env_cfg = dict(
+    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
+
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = dict(seed=0, deterministic=False)
+
+val_cfg = dict()
+test_cfg = dict()

@@ -1,0 +1,41 @@
+# KMCL on PASCAL VOC 2007 for a small machine: the head alone is trained, on EfficientNet-Lite0 features at 224 px.
+#
+# Reproduces no published number: 12 epochs of Adam 1e-3 with OneCycle, squash to 224 px, no augmentation. Needs
+# data/VOCdevkit/VOC2007 and ImageNet weights of timm's tf_efficientnet_lite0 in a file:
+#     python tools/train.py configs/kmcl_efficientnet-lite0_voc07.py --cfg-options \
+#         model.backbone.checkpoint_path=FILE
+# To fine-tune the backbone as well, add a lower rate:
+#         model.backbone.type=TIMMBackbone optim_wrapper.optimizer.lr=3e-4 param_scheduler.eta_max=3e-4
+
+_base_ = ['_base_/datasets/voc07_224.py', '_base_/default_runtime.py']
+
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='FrozenTIMMBackbone',
+        model_name='tf_efficientnet_lite0',
+        checkpoint_path='weights/tf_efficientnet_lite0.pth'),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='KMCLHead',
+        num_classes=20,
+        in_channels=1280,
+        covariance='anisotropic',
+        similarity='bhattacharyya',
+        loss=dict(type='KMCLLoss', variant='reference', covariance='anisotropic')))
+
+# This network was trained on images in [-1, 1].
+data_preprocessor = dict(mean=[127.5] * 3, std=[127.5] * 3)
+
+train_dataloader = dict(num_workers=2, dataset=dict(pipeline={{_base_.test_pipeline_224}}))
+val_dataloader = dict(num_workers=2)
+test_dataloader = dict(num_workers=2)
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4),
+    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+param_scheduler = dict(
+    type='OneCycleLR', eta_max=1e-3, pct_start=0.2, begin=0, end=12, by_epoch=True, convert_to_iter_based=True)
+train_cfg = dict(by_epoch=True, max_epochs=12, val_interval=12)
+custom_hooks = [dict(type='AverageLossesHook')]

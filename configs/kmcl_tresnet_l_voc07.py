@@ -1,0 +1,14 @@
+# KMCL, TResNet-L at 448 px on PASCAL VOC 2007. Published mAP: 96.2 (arXiv:2307.03967, table of VOC results).
+#
+# Needs data/VOCdevkit/VOC2007 with JPEGImages/, Annotations/ and ImageSets/; timm fetches the ImageNet-21K weights.
+# Four GPUs, 32 images each; on another number keep the total batch at 128 (train_dataloader.batch_size).
+#     tools/dist_train.sh configs/kmcl_tresnet_l_voc07.py 4
+
+_base_ = [
+    '_base_/models/kmcl_tresnet_l.py',
+    '_base_/datasets/voc07_448.py',
+    '_base_/schedules/recipe_l.py',
+    '_base_/default_runtime.py',
+]
+
+model = dict(head=dict(num_classes=20))

@@ -1,0 +1,40 @@
+# KMCL on scenes of handwritten digits that are drawn on the fly: minutes on two CPU cores, no download.
+#
+# The network is TResNet-M's design with fewer and narrower blocks, from scratch, at 64 px. The losses are the `exact`
+# variant; batch, rate and EMA fit a run of about a thousand steps.
+#     python tools/train.py configs/kmcl_tresnet_m_digits.py
+
+_base_ = ['_base_/models/kmcl_tresnet_m.py', '_base_/default_runtime.py']
+
+model = dict(
+    backbone=dict(model_name='tresnet_m', pretrained=False, layers=(1, 1, 2, 1), width_factor=0.5),
+    head=dict(num_classes=10, in_channels=1024, thr=0.5, loss=dict(variant='exact')))
+
+data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[63.75] * 3, to_onehot=True)
+
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='DigitScenes', split='train', num_scenes=4000, pipeline=[dict(type='PackInputs')]))
+val_dataloader = dict(
+    batch_size=100,
+    num_workers=2,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='DigitScenes', split='test', num_scenes=1000, test_mode=True, pipeline=[dict(type='PackInputs')]))
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelMetric', thr=0.5, average='macro')]
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=2e-3, weight_decay=1e-4),
+    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+param_scheduler = dict(
+    type='OneCycleLR', eta_max=2e-3, pct_start=0.2, begin=0, end=10, by_epoch=True, convert_to_iter_based=True)
+train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=2)
+custom_hooks = [
+    dict(type='AverageLossesHook'),
+    dict(type='EMAHook', momentum=0.01, update_buffers=True, evaluate_on_ema=True, evaluate_on_origin=True),
+]

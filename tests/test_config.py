@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.optim.scheduler import OneCycleLR
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from torch import nn
+
+import kmcl_mm
+from kmcl_mm.host import fit_to_machine
+from tests.conftest import ROOT
+
+NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+RECIPES = dict(m=dict(rate=2e-4, epochs=40, batch=64, size=224, model='tresnet_m'),
+               l=dict(rate=4e-4, epochs=80, batch=128, size=448, model='tresnet_v2_l'))
+PUBLISHED = [(data, size) for data in ('coco', 'voc07') for size in 'ml']
+
+
+def build_model(cfg, **backbone):
+    """The model without its pretrained weights, which are not here."""
+    init_default_scope(cfg.default_scope)
+    cfg.model.backbone.update(backbone)
+    cfg.model.backbone.pop('pretrained', None)
+    cfg.model.backbone.pop('checkpoint_path', None)
+    return MODELS.build(dict(cfg.model, data_preprocessor=dict(cfg.data_preprocessor, type='ClsDataPreprocessor')))
+
+
+@pytest.fixture(autouse=True)
+def _in_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_configuration_builds(name):
+    """Model, transforms, metrics and optimiser; the data sets as far as that goes without data."""
+    cfg = kmcl_mm.get_config(name)
+    assert cfg.custom_imports == dict(imports=['kmcl_mm'], allow_failed_imports=False)
+    fit_to_machine(cfg)
+    model = build_model(cfg).train()
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for transform in loader.dataset.pipeline:
+            TRANSFORMS.build(transform)
+        dataset = DATASETS.build(dict(loader.dataset, lazy_init=True))
+        assert len(dataset.metainfo['classes']) == cfg.model.head.num_classes == cfg.data_preprocessor.num_classes
+    for metric in (*cfg.val_evaluator, *cfg.test_evaluator):
+        METRICS.build(metric)
+    build_optim_wrapper(model, cfg.optim_wrapper)
+    images = dict(
+        inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)], data_samples=_samples())
+    losses = model(**model.data_preprocessor(images, training=True), mode='loss')
+    total = sum(losses.values())
+    total.backward()
+    assert total.isfinite()
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _samples():
+    from mmpretrain.structures import DataSample
+    return [DataSample().set_gt_label([0, 3]), DataSample().set_gt_label([3])]
+
+
+@pytest.mark.parametrize('data, size', PUBLISHED)
+def test_the_published_recipe(data, size):
+    """METHOD: optimiser, schedule, EMA, precision, images and loss of the published runs."""
+    cfg, recipe = kmcl_mm.get_config(f'kmcl_tresnet_{size}_{data}'), RECIPES[size]
+    assert cfg.model.backbone.model_name.split('.')[0] == recipe['model'] and cfg.model.backbone.pretrained
+    assert cfg.model.head.covariance == 'anisotropic' and cfg.model.head.similarity == 'bhattacharyya'
+    assert cfg.model.head.loss.variant == 'reference'
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=recipe['rate'], weight_decay=1e-4)
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler.end == recipe['epochs']
+    assert cfg.auto_scale_lr.base_batch_size == recipe['batch']
+    assert cfg.train_dataloader.batch_size * dict(m=1, l=4)[size] == recipe['batch']
+    ema, = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
+    assert 1 - ema.momentum == pytest.approx(0.9997) and ema.evaluate_on_ema and ema.evaluate_on_origin
+    for loader, expected in ((cfg.train_dataloader, ['Resize', 'RandomColorCutout', 'RandAugment']),
+                             (cfg.val_dataloader, ['Resize']), (cfg.test_dataloader, ['Resize'])):
+        assert [transform.type for transform in loader.dataset.pipeline][1:-1] == expected
+        assert loader.dataset.pipeline[1].scale == (recipe['size'], recipe['size'])
+    assert cfg.data_preprocessor.mean == pytest.approx([255 * value for value in (0.485, 0.456, 0.406)])
+    assert cfg.data_preprocessor.std == pytest.approx([255 * value for value in (0.229, 0.224, 0.225)])
+
+
+def test_the_random_operations_stay_in_their_ranges():
+    """METHOD: fifteen operations, two of them drawn, each with probability 0.5 at a level up to its range's end."""
+    pipeline = kmcl_mm.get_config('kmcl_tresnet_m_coco').train_dataloader.dataset.pipeline
+    init_default_scope('mmpretrain')
+    augment = TRANSFORMS.build(pipeline[3])
+    assert augment.num_policies == 2 and len(augment.policies) == 15
+    ends = dict(Cutout=(0, 20), Sharpness=(0, 0.9), ColorTransform=(0, 0.9), Contrast=(0, 0.9), Brightness=(0, 0.9),
+                Posterize=(4, 8), Solarize=(0, 256), Shear=(0, 0.3), Translate=(0, 150 / 331), Rotate=(0, 30))
+    for policy in augment.policies:
+        transform = TRANSFORMS.build(policy)
+        name = type(transform).__name__
+        assert transform.prob == 0.5
+        if name in ends:
+            magnitudes = [transform.random_magnitude() for _ in range(2000)]
+            low, high = ends[name]
+            assert low <= min(magnitudes) < low + 0.05 * (high - low)
+            assert high - 0.05 * (high - low) < max(magnitudes) <= high
+        if name in ('Shear', 'Translate', 'Rotate', 'Cutout'):
+            assert transform.pad_val == 128
+        if name in ('Shear', 'Translate', 'Rotate', 'Sharpness', 'ColorTransform', 'Contrast', 'Brightness'):
+            assert transform.random_negative_prob == 0.5
+
+
+def test_weight_decay_on_weights_only():
+    cfg = kmcl_mm.get_config('kmcl_tresnet_m_voc07')
+    fit_to_machine(cfg)
+    model = build_model(cfg, layers=(1, 1, 1, 1), width_factor=0.25)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    decay = {id(parameter): group['weight_decay'] for group in optimizer.param_groups for parameter in group['params']}
+    for name, parameter in model.named_parameters():
+        assert decay[id(parameter)] == (1e-4 if parameter.dim() > 1 else 0), name
+
+
+@pytest.mark.parametrize('size', 'ml')
+def test_learning_rate_is_torchs_one_cycle(size):
+    cfg = kmcl_mm.get_config(f'kmcl_tresnet_{size}_coco')
+    steps_per_epoch, settings = 5, dict(cfg.param_scheduler)
+    assert settings.pop('type') == 'OneCycleLR' and settings.pop('convert_to_iter_based')
+    ours, theirs = (torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=cfg.optim_wrapper.optimizer.lr) for _ in range(2))
+    schedule = OneCycleLR.build_iter_from_epoch(ours, epoch_length=steps_per_epoch, **settings)
+    judge = torch.optim.lr_scheduler.OneCycleLR(
+        theirs, RECIPES[size]['rate'], epochs=RECIPES[size]['epochs'], steps_per_epoch=steps_per_epoch, pct_start=0.2)
+    for _ in range(RECIPES[size]['epochs'] * steps_per_epoch - 1):
+        assert ours.param_groups[0]['lr'] == pytest.approx(theirs.param_groups[0]['lr'], rel=1e-6)
+        ours.step(), theirs.step(), schedule.step(), judge.step()
+
+
+def test_the_baseline_differs_in_the_head_alone():
+    kmcl, asl = (kmcl_mm.get_config(f'{method}_tresnet_m_coco').to_dict() for method in ('kmcl', 'asl'))
+    assert asl['model'].pop('head')['loss']['type'] == 'ASLLoss' != kmcl['model'].pop('head')['loss']['type']
+    for cfg in (kmcl, asl):
+        for key in list(cfg):
+            if key.endswith(('filename', '_cfg_file')):
+                cfg.pop(key)
+    assert kmcl == asl
+
+
+def test_every_head_comment_says_how_to_run_it():
+    for name in NAMES:
+        comment = Path(ROOT / f'configs/{name}.py').read_text().split('\n\n_base_')[0]
+        assert comment.startswith('# ') and f'configs/{name}.py' in comment
+
+
+def test_an_unknown_name_lists_those_there_are():
+    with pytest.raises(ValueError, match="`name`.*kmcl_tresnet_l_coco.*but got 'kmcl_resnet'"):
+        kmcl_mm.get_config('kmcl_resnet')
+
+
+def test_get_config_returns_a_configuration_to_change():
+    cfg = kmcl_mm.get_config('kmcl_tresnet_m_digits')
+    assert isinstance(cfg, Config)
+    cfg.train_cfg.max_epochs = 1
+    assert kmcl_mm.get_config('kmcl_tresnet_m_digits').train_cfg.max_epochs != 1
