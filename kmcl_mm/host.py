@@ -94,9 +94,9 @@ def leave_out_broken_multimodal_models() -> None:
 def load_checkpoints_safely() -> None:
     """Let MMEngine load checkpoints without running code from them.
 
-    Fault: the originals cannot resume with torch 2.6 or later, whose ``weights_only`` refuses the training history in
+    Fault: the originals cannot resume with torch 2.6 or later, whose ``weights_only`` refuses the training state in
     the checkpoint; the maintained family then falls back to unpickling whatever the file says. Here ``weights_only``
-    stays on for every source that MMEngine loads from, and only the classes of the training history are named as safe.
+    stays on for every source that MMEngine loads from, and only the few classes of the training state are named as safe.
     """
     from mmengine.runner import checkpoint
     from mmengine.runner.checkpoint import CheckpointLoader
@@ -111,7 +111,7 @@ def load_checkpoints_safely() -> None:
                 return load(filename, map_location, logger)
             except pickle.UnpicklingError as error:
                 raise ValueError(
-                    f'Expected the checkpoint {filename} to hold tensors, plain containers and the training history '
+                    f'Expected the checkpoint {filename} to hold tensors, plain containers and the training state '
                     f'only, but it asks for something else, which could run code: {error}\nIt was not loaded. Use a '
                     'checkpoint from a source you trust that was saved as a state_dict.') from None
             except FileNotFoundError:
@@ -128,12 +128,12 @@ def load_checkpoints_safely() -> None:
 
 @contextlib.contextmanager
 def _only_safe_classes() -> Iterator[None]:
-    """Make every ``torch.load`` within refuse all but tensors, containers and what the training history needs."""
+    """Make every ``torch.load`` within refuse all but tensors, containers and what the training state needs."""
     switch = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     before = os.environ.get(switch)
     os.environ[switch] = '1'
     try:
-        with torch.serialization.safe_globals(_history_classes()):
+        with torch.serialization.safe_globals(_state_classes()):
             yield
     finally:
         del os.environ[switch]
@@ -141,26 +141,32 @@ def _only_safe_classes() -> Iterator[None]:
             os.environ[switch] = before
 
 
-def _history_classes() -> List:
-    """What MMEngine's training history is made of: its buffers, and numpy's arrays and numbers of a few kinds.
+def _state_classes() -> List:
+    """What MMEngine's training state is made of beside tensors: its log, its schedule, and numpy's arrays and numbers.
 
-    A buffer names its own methods through ``getattr``, which could reach anything: a stand-in reaches those methods only.
+    Log and schedule name methods of their own through ``getattr``, which could reach anything: a stand-in reaches those
+    methods only.
     """
-    from mmengine.logging import HistoryBuffer
-
     array, number = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'float32', 'float64')]
     # Checkpoints have numpy's names of before and since release 2.
     named = [(function, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')
              for function, name in ((array, '_reconstruct'), (number, 'scalar'))]
-    named += [(_history_method, f'{module}.getattr') for module in ('builtins', '__builtin__')]
-    return [HistoryBuffer, np.ndarray, np.dtype, *kinds, *named]
+    named += [(_known_method, f'{module}.getattr') for module in ('builtins', '__builtin__')]
+    return [np.ndarray, np.dtype, *kinds, *_methods_in_state(), *named]
 
 
-def _history_method(owner: type, name: str) -> Callable:
+def _methods_in_state() -> Dict[type, Tuple[str, ...]]:
     from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+    return {HistoryBuffer: ('min', 'max', 'mean', 'current'),
+            OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear')}
+
+
+def _known_method(owner: type, name: str) -> Callable:
+    names = next((names for known, names in _methods_in_state().items() if known is owner), ())
+    if name not in names:
         raise pickle.UnpicklingError(f'it asks for the attribute {name!r} of {owner!r}')
     return getattr(owner, name)
 

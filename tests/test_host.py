@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
@@ -82,7 +83,9 @@ ATTACKS = [
     RunsCode(exec, 'open("pwned", "w")'),
     RunsCode(getattr, pickle.Pickler, 'dump'),
     RunsCode(getattr, HistoryBuffer, '__init__'),
+    RunsCode(getattr, OneCycleParamScheduler, '__init__'),
     RunsCode(getattr, HistoryBuffer.mean, '__globals__'),
+    RunsCode(getattr, [], 'append'),
 ]
 
 
@@ -106,7 +109,7 @@ def test_a_plain_pickle_that_runs_code_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / 'pwned').exists()
 
 
-def test_training_history_is_loaded(tmp_path):
+def test_the_training_state_is_loaded(tmp_path):
     buffer = HistoryBuffer([1., 2, 3], [1, 1, 1])
     weights = nn.Linear(2, 1).state_dict()
     saved = dict(state_dict=weights, history=dict(loss=buffer), best=buffer.mean(), step=buffer.data[1][-1])

@@ -30,8 +30,8 @@ def samples(targets):
     return [DataSample().set_gt_score(target) for target in torch.as_tensor(targets, dtype=torch.float32)]
 
 
-@golden_cases('head')
-def test_equals_the_published_code(golden):
+def golden_mixture(golden):
+    """The mixture of a head with the weights and features of a golden case."""
     settings = golden.settings
     head = build_head(settings['covariance'], SIMILARITIES[settings['similarity']], embedding_channels=128)
     state = {}
@@ -40,8 +40,12 @@ def test_equals_the_published_code(golden):
             layer, kind = name.removeprefix('state/').rsplit('.', 1)
             state[f'{LAYERS[layer]}.{kind}'] = tensor.squeeze(-1) if layer == 'downsampler' and kind == 'weight' else tensor
     head.load_state_dict(state)
-    mixture = head.mixture((golden['in/features'], ))
-    for name, part in mixture._asdict().items():
+    return head.mixture((golden['in/features'], ))
+
+
+@golden_cases('head')
+def test_equals_the_published_code(golden):
+    for name, part in golden_mixture(golden)._asdict().items():
         torch.testing.assert_close(part, golden[f'out/{name}'].view_as(part), rtol=1e-4, atol=1e-5)
 
 

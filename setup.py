@@ -1,0 +1,57 @@
+"""Build of the package; the wheel carries configs and tools under kmcl_mm/.mim, where MIM looks for them."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+
+
+class BuildWithMim(build_py):
+    """Copy configs and tools into the built package. An editable install reads them from the checkout."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        for folder in ('configs', 'tools'):
+            target = Path(self.build_lib, 'kmcl_mm', '.mim', folder)
+            shutil.copytree(ROOT / folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__'))
+
+
+version = {}
+exec((ROOT / 'kmcl_mm/version.py').read_text(), version)
+
+setup(
+    name='kmcl_mm',
+    version=version['__version__'],
+    description='Kernel multilabel contrastive learning (KMCL) for MMPretrain',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['kmcl_mm', 'kmcl_mm.*']),
+    cmdclass=dict(build_py=BuildWithMim),
+    install_requires=[
+        'torch>=2.6',  # the losses and the networks; safe loading of checkpoints needs 2.6
+        'torchvision',  # the host's networks and transforms import it
+        'timm>=1.0',  # TResNet and every other backbone
+        'pycocotools>=2.0.7',  # COCO annotations
+        'numpy',  # labels and images
+        'packaging',  # versions of the host
+    ],
+    extras_require={
+        # The host, in its maintained family. Leave it out where mmengine, mmcv and mmpretrain are installed already.
+        'host': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.5', 'onedl-mmpretrain>=1.3.6'],
+        # The handwritten digits of the embedded data set.
+        'demo': ['scikit-learn'],
+        # The tests' runner, the digits, and setuptools to build the wheel that a test looks into.
+        'test': ['pytest>=8', 'scikit-learn', 'setuptools>=70.1'],
+    },
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ])
