@@ -5,5 +5,11 @@ _base_ = './kmcl_efficientnet-lite0_voc07.py'
 
 model = dict(
     head=dict(
-        _delete_=True, type='MultiLabelLinearClsHead', num_classes=20, in_channels=1280, loss=dict(type='ASLLoss'),
-        thr=0.8))
+        _delete_=True,
+        type='MultiLabelLinearClsHead',
+        num_classes=20,
+        in_channels=1280,
+        loss=dict(type='ASLLoss'),
+        thr=0.8,
+    )
+)

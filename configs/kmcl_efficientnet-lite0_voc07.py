@@ -14,7 +14,8 @@ model = dict(
     backbone=dict(
         type='FrozenTIMMBackbone',
         model_name='tf_efficientnet_lite0',
-        checkpoint_path='weights/tf_efficientnet_lite0.pth'),
+        checkpoint_path='weights/tf_efficientnet_lite0.pth',
+    ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='KMCLHead',
@@ -22,7 +23,9 @@ model = dict(
         in_channels=1280,
         covariance='anisotropic',
         similarity='bhattacharyya',
-        loss=dict(type='KMCLLoss', variant='reference', covariance='anisotropic')))
+        loss=dict(type='KMCLLoss', variant='reference'),
+    ),
+)
 
 # This network was trained on images in [-1, 1].
 data_preprocessor = dict(mean=[127.5] * 3, std=[127.5] * 3)
@@ -34,8 +37,10 @@ test_dataloader = dict(num_workers=2)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4),
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+)
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=1e-3, pct_start=0.2, begin=0, end=12, by_epoch=True, convert_to_iter_based=True)
+    type='OneCycleLR', eta_max=1e-3, pct_start=0.2, begin=0, end=12, by_epoch=True, convert_to_iter_based=True
+)
 train_cfg = dict(by_epoch=True, max_epochs=12, val_interval=12)
 custom_hooks = [dict(type='AverageLossesHook')]

@@ -1,7 +1,7 @@
 # KMCL, TResNet-L at 448 px on MS-COCO 2014. Published mAP: 88.6 (arXiv:2307.03967, table of COCO results).
 #
-# Needs data/coco with annotations/, train2014/ and val2014/; timm fetches the ImageNet-21K weights. Four GPUs, 32 images
-# each; on another number keep the total batch at 128 (train_dataloader.batch_size).
+# Needs data/coco with annotations/, train2014/ and val2014/; timm fetches the ImageNet-21K weights. Four GPUs, 32
+# images each; on another number keep the total batch at 128 (train_dataloader.batch_size).
 #     tools/dist_train.sh configs/kmcl_tresnet_l_coco.py 4
 
 _base_ = [

@@ -8,7 +8,8 @@ _base_ = ['_base_/models/kmcl_tresnet_m.py', '_base_/default_runtime.py']
 
 model = dict(
     backbone=dict(model_name='tresnet_m', pretrained=False, layers=(1, 1, 2, 1), width_factor=0.5),
-    head=dict(num_classes=10, in_channels=1024, thr=0.5, loss=dict(variant='exact')))
+    head=dict(num_classes=10, in_channels=1024, thr=0.5, loss=dict(variant='exact')),
+)
 
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[63.75] * 3, to_onehot=True)
 
@@ -17,12 +18,14 @@ train_dataloader = dict(
     num_workers=2,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='DigitScenes', split='train', num_scenes=4000, pipeline=[dict(type='PackInputs')]))
+    dataset=dict(type='DigitScenes', split='train', num_scenes=4000, pipeline=[dict(type='PackInputs')]),
+)
 val_dataloader = dict(
     batch_size=100,
     num_workers=2,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='DigitScenes', split='test', num_scenes=1000, test_mode=True, pipeline=[dict(type='PackInputs')]))
+    dataset=dict(type='DigitScenes', split='test', num_scenes=1000, test_mode=True, pipeline=[dict(type='PackInputs')]),
+)
 test_dataloader = val_dataloader
 val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelMetric', thr=0.5, average='macro')]
 test_evaluator = val_evaluator
@@ -30,9 +33,11 @@ test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=2e-3, weight_decay=1e-4),
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+)
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=2e-3, pct_start=0.2, begin=0, end=10, by_epoch=True, convert_to_iter_based=True)
+    type='OneCycleLR', eta_max=2e-3, pct_start=0.2, begin=0, end=10, by_epoch=True, convert_to_iter_based=True
+)
 train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=2)
 default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [

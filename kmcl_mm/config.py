@@ -15,8 +15,10 @@ def config_folder() -> Path:
     for folder in (package / '.mim/configs', package.parent / 'configs'):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(f'Expected the configurations of kmcl_mm in {package / ".mim/configs"}, but there are none. '
-                            'Reinstall kmcl_mm from a wheel or a whole checkout.')
+    raise FileNotFoundError(
+        f'Expected the configurations of kmcl_mm in {package / ".mim/configs"}, but there are none. '
+        'Reinstall kmcl_mm from a wheel or a whole checkout.'
+    )
 
 
 def get_config(name: str) -> Config:

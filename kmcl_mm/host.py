@@ -22,11 +22,13 @@ from packaging.version import Version
 _ORIGINAL = dict(
     mmengine=(('mmengine', 'mmengine-lite'), '0.10.7'),
     mmcv=(('mmcv', 'mmcv-lite'), '2.0.0'),
-    mmpretrain=(('mmpretrain', ), '1.2.0'))
+    mmpretrain=(('mmpretrain',), '1.2.0'),
+)
 _MAINTAINED = dict(
-    mmengine=(('onedl-mmengine', ), '0.10.12'),
-    mmcv=(('onedl-mmcv', ), '2.3.5'),
-    mmpretrain=(('onedl-mmpretrain', ), '1.3.6'))
+    mmengine=(('onedl-mmengine',), '0.10.12'),
+    mmcv=(('onedl-mmcv',), '2.3.5'),
+    mmpretrain=(('onedl-mmpretrain',), '1.3.6'),
+)
 _INSTALL_ORIGINAL = 'pip install --upgrade mmengine==0.10.7 mmcv-lite==2.2.0 mmpretrain==1.2.0'
 _MAINTAINED_REQUIREMENTS = '"onedl-mmengine>=0.10.12" "onedl-mmcv>=2.3.5" "onedl-mmpretrain>=1.3.6"'
 _INSTALL_MAINTAINED = f'pip install --upgrade {_MAINTAINED_REQUIREMENTS}'
@@ -45,19 +47,25 @@ def check() -> None:
     original, maintained = _installed(_ORIGINAL), _installed(_MAINTAINED)
     if original and maintained:
         names = ' '.join(sorted(name for name, _ in (*original.values(), *maintained.values())))
-        raise ImportError(f'kmcl_mm found packages of two families that overwrite each other: {names}. Keep one:\n'
-                          f'    pip uninstall -y {names}\n    {_INSTALL_MAINTAINED}')
-    family, installed, command = ((_ORIGINAL, original, _INSTALL_ORIGINAL) if original else
-                                  (_MAINTAINED, maintained, _INSTALL_MAINTAINED))
+        raise ImportError(
+            f'kmcl_mm found packages of two families that overwrite each other: {names}. Keep one:\n'
+            f'    pip uninstall -y {names}\n    {_INSTALL_MAINTAINED}'
+        )
+    family, installed, command = (
+        (_ORIGINAL, original, _INSTALL_ORIGINAL) if original else (_MAINTAINED, maintained, _INSTALL_MAINTAINED)
+    )
     missing = [name for name in family if name not in installed]
     if missing:
-        raise ImportError(f'kmcl_mm needs mmengine, mmcv and mmpretrain; not installed: {", ".join(missing)}. '
-                          f'Install them:\n    {command}')
+        raise ImportError(
+            f'kmcl_mm needs mmengine, mmcv and mmpretrain; not installed: {", ".join(missing)}. '
+            f'Install them:\n    {command}'
+        )
     for name, (distribution, version) in installed.items():
         lowest = family[name][1]
         if Version(version) < Version(lowest):
-            raise ImportError(f'kmcl_mm needs {distribution} {lowest} or later, but {version} is installed. Upgrade:\n'
-                              f'    {command}')
+            raise ImportError(
+                f'kmcl_mm needs {distribution} {lowest} or later, but {version} is installed. Upgrade:\n    {command}'
+            )
 
 
 def _installed(family: Dict) -> Dict[str, Tuple[str, str]]:
@@ -73,7 +81,7 @@ def _installed(family: Dict) -> Dict[str, Tuple[str, str]]:
 def silence_missing_operators() -> None:
     """Keep quiet about compiled operators that nothing here uses.
 
-    Fault: MMCV without compiled operators (mmcv-lite and the maintained family's wheel) warns about one at every import.
+    Fault: MMCV without compiled operators (mmcv-lite and the maintained family's wheel) warns of one at each import.
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 
@@ -88,6 +96,7 @@ def leave_out_broken_multimodal_models() -> None:
     with contextlib.suppress(metadata.PackageNotFoundError):
         if Version(metadata.version('transformers')) >= Version('5'):
             from mmpretrain.utils import dependency
+
             dependency.WITH_MULTIMODAL = False
 
 
@@ -96,7 +105,7 @@ def load_checkpoints_safely() -> None:
 
     Fault: the originals cannot resume with torch 2.6 or later, whose ``weights_only`` refuses the training state in
     the checkpoint; the maintained family then falls back to unpickling whatever the file says. Here ``weights_only``
-    stays on for every source that MMEngine loads from, and only the few classes of the training state are named as safe.
+    stays on wherever MMEngine loads from, and only the few classes of the training state are named as safe.
     """
     from mmengine.runner import checkpoint
     from mmengine.runner.checkpoint import CheckpointLoader
@@ -110,20 +119,26 @@ def load_checkpoints_safely() -> None:
             try:
                 return load(filename, map_location, logger)
             except pickle.UnpicklingError as error:
+                # torch's message advises to load such a file all the same; one of its lines says what was asked for.
+                reasons = [line.strip() for line in str(error).splitlines() if 'WeightsUnpickler' in line] or [error]
                 raise ValueError(
                     f'Expected the checkpoint {filename} to hold tensors, plain containers and the training state '
-                    f'only, but it asks for something else, which could run code: {error}\nIt was not loaded. Use a '
-                    'checkpoint from a source you trust that was saved as a state_dict.') from None
+                    'only, but it asks for something else, which could run code, and was not loaded. Use a checkpoint '
+                    f'that holds a state_dict alone, from a source you trust. ({reasons[0]})'
+                ) from None
             except FileNotFoundError:
                 raise
             except (EOFError, OSError, RuntimeError) as error:
-                raise ValueError(f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '
-                                 'be truncated: use an earlier checkpoint, or copy it again.') from error
+                raise ValueError(
+                    f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '
+                    'be truncated: use an earlier checkpoint, or copy it again.'
+                ) from error
 
     if hasattr(checkpoint, '_safe_torch_load'):
         checkpoint._safe_torch_load = torch.load
     CheckpointLoader.load_checkpoint = CheckpointLoader.load_without_running_code = staticmethod(
-        load_without_running_code)
+        load_without_running_code
+    )
 
 
 @contextlib.contextmanager
@@ -150,8 +165,11 @@ def _state_classes() -> List:
     array, number = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'float32', 'float64')]
     # Checkpoints have numpy's names of before and since release 2.
-    named = [(function, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')
-             for function, name in ((array, '_reconstruct'), (number, 'scalar'))]
+    named = [
+        (function, f'numpy.{core}.multiarray.{name}')
+        for core in ('core', '_core')
+        for function, name in ((array, '_reconstruct'), (number, 'scalar'))
+    ]
     named += [(_known_method, f'{module}.getattr') for module in ('builtins', '__builtin__')]
     return [np.ndarray, np.dtype, *kinds, *_methods_in_state(), *named]
 
@@ -160,8 +178,10 @@ def _methods_in_state() -> Dict[type, Tuple[str, ...]]:
     from mmengine.logging import HistoryBuffer
     from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
-    return {HistoryBuffer: ('min', 'max', 'mean', 'current'),
-            OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear')}
+    return {
+        HistoryBuffer: ('min', 'max', 'mean', 'current'),
+        OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+    }
 
 
 def _known_method(owner: type, name: str) -> Callable:
@@ -174,8 +194,8 @@ def _known_method(owner: type, name: str) -> Callable:
 def fit_to_machine(cfg) -> None:
     """Let a configuration written for GPUs run where there is none; leave it as it is where there is one.
 
-    Faults: MMEngine's launcher selects a CUDA device before anything else, its wrapper names one to torch, and its mixed
-    precision refuses to be built without one. So the gloo process group is set up here before MMEngine looks for it, the
+    Faults: MMEngine's launcher selects a CUDA device before anything else, its wrapper names one to torch, and its
+    mixed precision refuses to be built without one. So the gloo group is set up here before MMEngine looks for it, the
     model is wrapped without device ids, and mixed precision is left out, with a warning.
 
     Args:
@@ -234,5 +254,7 @@ def _load_tool(name: str) -> ModuleType:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
-    raise ImportError(f'Expected MMPretrain in {folder} to bring its tool {name}.py under .mim/tools, but there is none. '
-                      f'Reinstall it:\n    {_INSTALL_MAINTAINED}')
+    raise ImportError(
+        f'Expected MMPretrain in {folder} to bring its tool {name}.py under .mim/tools, but there is none. '
+        f'Reinstall it:\n    {_INSTALL_MAINTAINED}'
+    )

@@ -21,7 +21,8 @@ class Golden:
         self.settings = GOLDEN_CASES[case]
         self.tensors = {
             name.removeprefix(f'{case}/'): torch.from_numpy(np.asarray(value))
-            for name, value in np.load(GOLDEN).items() if name.startswith(f'{case}/')
+            for name, value in np.load(GOLDEN).items()
+            if name.startswith(f'{case}/')
         }
 
     def __getitem__(self, name: str) -> torch.Tensor:

@@ -14,8 +14,10 @@ from kmcl_mm.host import fit_to_machine
 from tests.conftest import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
-RECIPES = dict(m=dict(rate=2e-4, epochs=40, batch=64, size=224, model='tresnet_m'),
-               l=dict(rate=4e-4, epochs=80, batch=128, size=448, model='tresnet_v2_l'))
+RECIPES = dict(
+    m=dict(rate=2e-4, epochs=40, batch=64, size=224, model='tresnet_m'),
+    l=dict(rate=4e-4, epochs=80, batch=128, size=448, model='tresnet_v2_l'),
+)
 PUBLISHED = [(data, size) for data in ('coco', 'voc07') for size in 'ml']
 
 
@@ -49,7 +51,8 @@ def test_every_configuration_builds(name):
         METRICS.build(metric)
     build_optim_wrapper(model, cfg.optim_wrapper)
     images = dict(
-        inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)], data_samples=_samples())
+        inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)], data_samples=_samples()
+    )
     losses = model(**model.data_preprocessor(images, training=True), mode='loss')
     total = sum(losses.values())
     total.backward()
@@ -59,6 +62,7 @@ def test_every_configuration_builds(name):
 
 def _samples():
     from mmpretrain.structures import DataSample
+
     return [DataSample().set_gt_label([0, 3]), DataSample().set_gt_label([3])]
 
 
@@ -74,10 +78,13 @@ def test_the_published_recipe(data, size):
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler.end == recipe['epochs']
     assert cfg.auto_scale_lr.base_batch_size == recipe['batch']
     assert cfg.train_dataloader.batch_size * dict(m=1, l=4)[size] == recipe['batch']
-    ema, = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
+    (ema,) = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
     assert 1 - ema.momentum == pytest.approx(0.9997) and ema.evaluate_on_ema and ema.evaluate_on_origin
-    for loader, expected in ((cfg.train_dataloader, ['Resize', 'RandomColorCutout', 'RandAugment']),
-                             (cfg.val_dataloader, ['Resize']), (cfg.test_dataloader, ['Resize'])):
+    for loader, expected in (
+        (cfg.train_dataloader, ['Resize', 'RandomColorCutout', 'RandAugment']),
+        (cfg.val_dataloader, ['Resize']),
+        (cfg.test_dataloader, ['Resize']),
+    ):
         assert [transform.type for transform in loader.dataset.pipeline][1:-1] == expected
         assert loader.dataset.pipeline[1].scale == (recipe['size'], recipe['size'])
     assert cfg.data_preprocessor.mean == pytest.approx([255 * value for value in (0.485, 0.456, 0.406)])
@@ -90,8 +97,18 @@ def test_the_random_operations_stay_in_their_ranges():
     init_default_scope('mmpretrain')
     augment = TRANSFORMS.build(pipeline[3])
     assert augment.num_policies == 2 and len(augment.policies) == 15
-    ends = dict(Cutout=(0, 20), Sharpness=(0, 0.9), ColorTransform=(0, 0.9), Contrast=(0, 0.9), Brightness=(0, 0.9),
-                Posterize=(4, 8), Solarize=(0, 256), Shear=(0, 0.3), Translate=(0, 150 / 331), Rotate=(0, 30))
+    ends = dict(
+        Cutout=(0, 20),
+        Sharpness=(0, 0.9),
+        ColorTransform=(0, 0.9),
+        Contrast=(0, 0.9),
+        Brightness=(0, 0.9),
+        Posterize=(4, 8),
+        Solarize=(0, 256),
+        Shear=(0, 0.3),
+        Translate=(0, 150 / 331),
+        Rotate=(0, 30),
+    )
     for policy in augment.policies:
         transform = TRANSFORMS.build(policy)
         name = type(transform).__name__
@@ -125,7 +142,8 @@ def test_learning_rate_is_torchs_one_cycle(size):
     ours, theirs = (torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=cfg.optim_wrapper.optimizer.lr) for _ in range(2))
     schedule = OneCycleLR.build_iter_from_epoch(ours, epoch_length=steps_per_epoch, **settings)
     judge = torch.optim.lr_scheduler.OneCycleLR(
-        theirs, RECIPES[size]['rate'], epochs=RECIPES[size]['epochs'], steps_per_epoch=steps_per_epoch, pct_start=0.2)
+        theirs, RECIPES[size]['rate'], epochs=RECIPES[size]['epochs'], steps_per_epoch=steps_per_epoch, pct_start=0.2
+    )
     for _ in range(RECIPES[size]['epochs'] * steps_per_epoch - 1):
         assert ours.param_groups[0]['lr'] == pytest.approx(theirs.param_groups[0]['lr'], rel=1e-6)
         ours.step(), theirs.step(), schedule.step(), judge.step()

@@ -35,24 +35,40 @@ def installed(monkeypatch):
     return pretend
 
 
-@pytest.mark.parametrize('distributions', [
-    ORIGINAL, MAINTAINED, dict(ORIGINAL, **{'mmcv': '2.2.0'}), {**ORIGINAL, 'mmengine': '0.11.0rc1'},
-    {'mmengine-lite': '0.10.7', 'mmcv': '2.1.0', 'mmpretrain': '1.2.0'}, dict(MAINTAINED, numpy='2.0')
-])
+@pytest.mark.parametrize(
+    'distributions',
+    [
+        ORIGINAL,
+        MAINTAINED,
+        dict(ORIGINAL, **{'mmcv': '2.2.0'}),
+        {**ORIGINAL, 'mmengine': '0.11.0rc1'},
+        {'mmengine-lite': '0.10.7', 'mmcv': '2.1.0', 'mmpretrain': '1.2.0'},
+        dict(MAINTAINED, numpy='2.0'),
+    ],
+)
 def test_a_whole_family_is_accepted(installed, distributions):
     installed(distributions)
     host.check()
 
 
-@pytest.mark.parametrize('distributions, message', [
-    ({}, r'not installed: mmengine, mmcv, mmpretrain.*\n.*pip install.*onedl-mmpretrain'),
-    ({'onedl-mmengine': '0.10.12'}, r'not installed: mmcv, mmpretrain\..*\n.*pip install.*onedl-mmcv'),
-    ({'mmengine': '0.10.7', 'mmcv': '2.1.0'}, r'not installed: mmpretrain\..*\n.*pip install.* mmpretrain==1.2.0'),
-    (dict(ORIGINAL, mmengine='0.10.4'), r'mmengine 0.10.7 or later, but 0.10.4.*\n.*pip install.* mmengine==0.10.7'),
-    (dict(MAINTAINED, **{'onedl-mmcv': '2.3.4'}), r'onedl-mmcv 2.3.5 or later, but 2.3.4.*\n.*onedl-mmcv>=2.3.5'),
-    (dict(ORIGINAL, **MAINTAINED), r'two families.*pip uninstall -y (?=.*mmcv-lite)(?=.*onedl-mmcv).*\n.*pip install'),
-    (dict(MAINTAINED, mmcv='2.2.0'), r'two families.*mmcv .*onedl-mmcv'),
-])
+@pytest.mark.parametrize(
+    'distributions, message',
+    [
+        ({}, r'not installed: mmengine, mmcv, mmpretrain.*\n.*pip install.*onedl-mmpretrain'),
+        ({'onedl-mmengine': '0.10.12'}, r'not installed: mmcv, mmpretrain\..*\n.*pip install.*onedl-mmcv'),
+        ({'mmengine': '0.10.7', 'mmcv': '2.1.0'}, r'not installed: mmpretrain\..*\n.*pip install.* mmpretrain==1.2.0'),
+        (
+            dict(ORIGINAL, mmengine='0.10.4'),
+            r'mmengine 0.10.7 or later, but 0.10.4.*\n.*pip install.* mmengine==0.10.7',
+        ),
+        (dict(MAINTAINED, **{'onedl-mmcv': '2.3.4'}), r'onedl-mmcv 2.3.5 or later, but 2.3.4.*\n.*onedl-mmcv>=2.3.5'),
+        (
+            dict(ORIGINAL, **MAINTAINED),
+            r'two families.*pip uninstall -y (?=.*mmcv-lite)(?=.*onedl-mmcv).*\n.*pip install',
+        ),
+        (dict(MAINTAINED, mmcv='2.2.0'), r'two families.*mmcv .*onedl-mmcv'),
+    ],
+)
 def test_what_is_wrong_comes_with_the_command_that_mends_it(installed, distributions, message):
     installed(distributions)
     with pytest.raises(ImportError, match=f'(?s){message}'):
@@ -61,6 +77,7 @@ def test_what_is_wrong_comes_with_the_command_that_mends_it(installed, distribut
 
 def test_broken_multimodal_models_are_left_out(installed, monkeypatch):
     from mmpretrain.utils import dependency
+
     for version, expected in (('4.57.0', 'as it was'), ('5.0.0', False)):
         monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', 'as it was')
         installed({'transformers': version})
@@ -110,7 +127,7 @@ def test_a_plain_pickle_that_runs_code_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_training_state_is_loaded(tmp_path):
-    buffer = HistoryBuffer([1., 2, 3], [1, 1, 1])
+    buffer = HistoryBuffer([1.0, 2, 3], [1, 1, 1])
     weights = nn.Linear(2, 1).state_dict()
     saved = dict(state_dict=weights, history=dict(loss=buffer), best=buffer.mean(), step=buffer.data[1][-1])
     torch.save(saved, tmp_path / 'good.pth')
@@ -136,7 +153,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, content):
 def test_a_truncated_checkpoint(tmp_path):
     torch.save(dict(state_dict=nn.Linear(100, 100).state_dict()), tmp_path / 'whole.pth')
     whole = (tmp_path / 'whole.pth').read_bytes()
-    (tmp_path / 'cut.pth').write_bytes(whole[:len(whole) // 2])
+    (tmp_path / 'cut.pth').write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match='cut.pth to be a whole checkpoint'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'cut.pth'))
 
@@ -149,8 +166,12 @@ def test_a_missing_checkpoint():
 def amp_config(**settings):
     return Config(
         dict(
-            optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16', optimizer=dict(type='Adam')),
-            **settings))
+            optim_wrapper=dict(
+                type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16', optimizer=dict(type='Adam')
+            ),
+            **settings,
+        )
+    )
 
 
 def test_without_a_gpu_mixed_precision_is_left_out(monkeypatch):
@@ -182,7 +203,8 @@ def test_importing_registers_everything():
     script = """
 import kmcl_mm
 from mmpretrain import registry
-for kind, names in dict(MODELS='KMCLHead KMCLLoss ASLLoss FrozenTIMMBackbone', HOOKS='BestWeightsHook AverageLossesHook',
+for kind, names in dict(MODELS='KMCLHead KMCLLoss ASLLoss FrozenTIMMBackbone',
+                        HOOKS='BestWeightsHook AverageLossesHook',
                         DATASETS='CocoMultiLabel VOCMultiLabel DigitScenes',
                         TRANSFORMS='LoadCheckedImage RandomColorCutout').items():
     for name in names.split():

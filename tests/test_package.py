@@ -18,9 +18,11 @@ def wheel(tmp_path_factory):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '-w', folder, source],
-                   check=True)
-    path, = folder.glob('kmcl_mm-*.whl')
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '-w', folder, source],
+        check=True,
+    )
+    (path,) = folder.glob('kmcl_mm-*.whl')
     return path
 
 
@@ -40,17 +42,26 @@ import kmcl_mm
 print(kmcl_mm.__file__)
 print(kmcl_mm.get_config('kmcl_tresnet_l_coco').model.backbone.model_name)
 """
-    output = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path / 'site')),
-                            capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, '-c', script],
+        cwd=tmp_path,
+        env=dict(PYTHONPATH=str(tmp_path / 'site')),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert str(tmp_path / 'site/kmcl_mm') in output and 'tresnet_v2_l' in output
 
 
 def test_the_core_leaves_the_host_alone(wheel):
     """An environment with the originals stays as it is: only the extra `host` brings the maintained family."""
     archive = zipfile.ZipFile(wheel)
-    name, = (name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
-    lines = [line.removeprefix('Requires-Dist: ') for line in archive.read(name).decode().splitlines()
-             if line.startswith('Requires-Dist: ')]
+    (name,) = (name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
+    lines = [
+        line.removeprefix('Requires-Dist: ')
+        for line in archive.read(name).decode().splitlines()
+        if line.startswith('Requires-Dist: ')
+    ]
     core = {line.split('>')[0] for line in lines if 'extra ==' not in line}
     assert core == {'torch', 'torchvision', 'timm', 'pycocotools', 'numpy', 'packaging'}
     host = [line for line in lines if 'extra == "host"' in line]

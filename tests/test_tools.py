@@ -41,6 +41,7 @@ def small_config(tmp_path):
 
     def write(base=DIGITS, settings=SMALL, **more):
         from mmengine.config import Config
+
         cfg = Config.fromfile(ROOT / base)
         cfg.merge_from_dict({**settings, **more})
         cfg.model.backbone = {key: value for key, value in cfg.model.backbone.items() if value is not None}
@@ -56,14 +57,16 @@ def run(*command, expect=0, **environment):
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ['PATH']))
     environment = dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', **environment)
     command = [str(part) for part in command]
-    result = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     assert (result.returncode == 0) == (expect == 0), result.stdout[-5000:]
     return result.stdout
 
 
 def scalars(work_dir):
     """What the host has logged: a list of dicts, for training and for validation."""
-    path, = work_dir.glob('*/vis_data/scalars.json')
+    (path,) = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [line for line in lines if 'loss' in line], [line for line in lines if 'multi-label/mAP' in line]
 
@@ -79,20 +82,38 @@ def test_train_test_and_resume(small_config, tmp_path):
     assert len(losses) == 9 and len(validations) == 3
     assert {'loss_asl', 'loss_reconstruction', 'loss_contrastive'} <= losses[0].keys()
     assert 'multi-label/mAP_origin' in validations[0]
-    assert losses[0]['loss'] == pytest.approx(sum(losses[0][f'loss_{name}'] for name in ('asl', 'reconstruction',
-                                                                                       'contrastive')), rel=1e-4)
+    assert losses[0]['loss'] == pytest.approx(
+        sum(losses[0][f'loss_{name}'] for name in ('asl', 'reconstruction', 'contrastive')), rel=1e-4
+    )
 
     # The best checkpoint reaches the best metric of raw and averaged weights.
-    best, = (tmp_path / 'whole').glob('best_*.pth')
+    (best,) = (tmp_path / 'whole').glob('best_*.pth')
     metrics = tmp_path / 'metrics.json'
-    run(sys.executable, 'tools/test.py', config, best, '--work-dir', tmp_path / 'test', '--out', metrics, '--out-item',
-        'metrics')
+    run(
+        sys.executable,
+        'tools/test.py',
+        config,
+        best,
+        '--work-dir',
+        tmp_path / 'test',
+        '--out',
+        metrics,
+        '--out-item',
+        'metrics',
+    )
     expected = max(line[f'multi-label/mAP{suffix}'] for line in validations for suffix in ('', '_origin'))
     assert json.loads(metrics.read_text())['multi-label/mAP'] == pytest.approx(expected)
 
     # Stopped after the first epoch and resumed, it ends with the same weights.
-    run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'parts', '--cfg-options',
-        'train_cfg.max_epochs=1')
+    run(
+        sys.executable,
+        'tools/train.py',
+        config,
+        '--work-dir',
+        tmp_path / 'parts',
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+    )
     run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'parts', '--resume')
     whole, parts = (weights(tmp_path / name / 'epoch_3.pth') for name in ('whole', 'parts'))
     for part in ('state_dict', 'ema_state_dict'):
@@ -126,25 +147,56 @@ def test_two_processes_log_the_same_first_losses_as_one(small_config, tmp_path):
     The reconstruction is a mean over images; the asymmetric loss is a sum over a process's images, so its average over
     two processes is half of the whole batch's sum.
     """
-    config = small_config(**{
-        'model.backbone.type': 'FrozenTIMMBackbone',
-        'train_dataloader.sampler.shuffle': False,
-        'train_cfg.max_epochs': 1,
-    })
+    config = small_config(
+        **{
+            'model.backbone.type': 'FrozenTIMMBackbone',
+            'train_dataloader.sampler.shuffle': False,
+            'train_cfg.max_epochs': 1,
+        }
+    )
     run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'one')
-    run('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two', '--cfg-options', 'train_dataloader.batch_size=4',
-        PORT='29617')
+    run(
+        'tools/dist_train.sh',
+        config,
+        2,
+        '--work-dir',
+        tmp_path / 'two',
+        '--cfg-options',
+        'train_dataloader.batch_size=4',
+        PORT='29617',
+    )
     one, two = (scalars(tmp_path / name)[0][0] for name in ('one', 'two'))
     assert two['loss_reconstruction'] == pytest.approx(one['loss_reconstruction'], rel=1e-5)
     assert 2 * two['loss_asl'] == pytest.approx(one['loss_asl'], rel=1e-5)
 
     # Testing on two processes sees every image once.
     metrics = [tmp_path / f'{name}.json' for name in ('one', 'two')]
-    checkpoint, = (tmp_path / 'two').glob('best_*.pth')
-    run(sys.executable, 'tools/test.py', config, checkpoint, '--out', metrics[0], '--out-item', 'metrics', '--work-dir',
-        tmp_path / 'test')
-    run('tools/dist_test.sh', config, checkpoint, 2, '--out', metrics[1], '--out-item', 'metrics', '--work-dir',
-        tmp_path / 'test', PORT='29618')
+    (checkpoint,) = (tmp_path / 'two').glob('best_*.pth')
+    run(
+        sys.executable,
+        'tools/test.py',
+        config,
+        checkpoint,
+        '--out',
+        metrics[0],
+        '--out-item',
+        'metrics',
+        '--work-dir',
+        tmp_path / 'test',
+    )
+    run(
+        'tools/dist_test.sh',
+        config,
+        checkpoint,
+        2,
+        '--out',
+        metrics[1],
+        '--out-item',
+        'metrics',
+        '--work-dir',
+        tmp_path / 'test',
+        PORT='29618',
+    )
     one, two = (json.loads(path.read_text()) for path in metrics)
     assert two['multi-label/mAP'] == pytest.approx(one['multi-label/mAP'])
 
@@ -158,25 +210,50 @@ def test_every_parameter_trains_on_two_processes(small_config, tmp_path):
 def test_predictions_are_printed_and_drawn(small_config, tmp_path):
     config = small_config(**{'train_cfg.max_epochs': 1})
     run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run')
-    best, = (tmp_path / 'run').glob('best_*.pth')
-    output = run(sys.executable, 'tools/show_predictions.py', config, best, '--out', tmp_path / 'pictures/grid.png',
-                 '--num-images', 5)
-    best_map = max(line[f'multi-label/mAP{suffix}'] for line in scalars(tmp_path / 'run')[1] for suffix in ('', '_origin'))
+    (best,) = (tmp_path / 'run').glob('best_*.pth')
+    output = run(
+        sys.executable,
+        'tools/show_predictions.py',
+        config,
+        best,
+        '--out',
+        tmp_path / 'pictures/grid.png',
+        '--num-images',
+        5,
+    )
+    best_map = max(
+        line[f'multi-label/mAP{suffix}'] for line in scalars(tmp_path / 'run')[1] for suffix in ('', '_origin')
+    )
     assert f'Mean average precision (mAP): {best_map:.2f}' in output
     assert all(name in output for name in ('zero', 'nine'))
     assert (tmp_path / 'pictures/grid.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_missing_data_is_named_before_training(tmp_path):
-    output = run(sys.executable, 'tools/train.py', 'configs/kmcl_tresnet_m_coco.py', '--work-dir', tmp_path, '--cfg-options',
-                 'model.backbone.pretrained=False', 'model.backbone.layers=[1,1,1,1]', 'model.backbone.width_factor=0.25',
-                 'model.head.in_channels=512', expect=1)
+    output = run(
+        sys.executable,
+        'tools/train.py',
+        'configs/kmcl_tresnet_m_coco.py',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'model.backbone.pretrained=False',
+        'model.backbone.layers=[1,1,1,1]',
+        'model.backbone.width_factor=0.25',
+        'model.head.in_channels=512',
+        expect=1,
+    )
     assert 'data/coco/annotations/instances_train2014.json' in output.splitlines()[-1]
 
 
-@pytest.mark.parametrize('tool, usage', [('dist_train.sh', 'CONFIG PROCESSES'),
-                                         ('dist_test.sh', 'CONFIG CHECKPOINT PROCESSES'),
-                                         ('slurm_train.sh', 'PARTITION JOB_NAME CONFIG WORK_DIR')])
+@pytest.mark.parametrize(
+    'tool, usage',
+    [
+        ('dist_train.sh', 'CONFIG PROCESSES'),
+        ('dist_test.sh', 'CONFIG CHECKPOINT PROCESSES'),
+        ('slurm_train.sh', 'PARTITION JOB_NAME CONFIG WORK_DIR'),
+    ],
+)
 def test_usage(tool, usage):
     assert usage in run(f'tools/{tool}', expect=2)
 
@@ -185,9 +262,17 @@ def test_slurm_command(tmp_path):
     """What would be started, by an `srun` that prints its arguments."""
     (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
     (tmp_path / 'srun').chmod(0o755)
-    environment = dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='8', GPUS_PER_NODE='4', SRUN_ARGS='--qos=x')
-    output = subprocess.run(['tools/slurm_train.sh', 'part', 'job', 'a b.py', 'out', '--amp'], cwd=ROOT, env=environment,
-                            capture_output=True, text=True, check=True).stdout
+    environment = dict(
+        os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='8', GPUS_PER_NODE='4', SRUN_ARGS='--qos=x'
+    )
+    output = subprocess.run(
+        ['tools/slurm_train.sh', 'part', 'job', 'a b.py', 'out', '--amp'],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert '--partition=part' in output and '--gres=gpu:4' in output and '--ntasks=8' in output and '--qos=x' in output
     assert 'tools/train.py a b.py --work-dir=out --launcher=slurm --amp' in output
 
@@ -196,7 +281,8 @@ def test_real_coco(small_config, tmp_path, shared_data):
     """The published COCO configuration on real images, with a narrow network: the whole path from JSON to mAP."""
     root = shared_data / 'coco_mini'
     config = small_config(
-        'configs/kmcl_tresnet_m_coco.py', {
+        'configs/kmcl_tresnet_m_coco.py',
+        {
             'model.backbone.model_name': 'tresnet_m',
             'model.backbone.pretrained': False,
             'model.backbone.layers': (1, 1, 1, 1),
@@ -206,13 +292,18 @@ def test_real_coco(small_config, tmp_path, shared_data):
             'param_scheduler.end': 1,
             'default_hooks.logger.interval': 1,
             'train_dataloader.batch_size': 20,
-            **{f'{loader}_dataloader.{key}': value for loader in ('train', 'val', 'test') for key, value in {
-                'num_workers': 2,
-                'dataset.data_root': str(root),
-                'dataset.ann_file': f'annotations/instances_{"train" if loader == "train" else "val"}2017.json',
-                'dataset.data_prefix': f'{"train" if loader == "train" else "val"}2017',
-            }.items()},
-        })
+            **{
+                f'{loader}_dataloader.{key}': value
+                for loader in ('train', 'val', 'test')
+                for key, value in {
+                    'num_workers': 2,
+                    'dataset.data_root': str(root),
+                    'dataset.ann_file': f'annotations/instances_{"train" if loader == "train" else "val"}2017.json',
+                    'dataset.data_prefix': f'{"train" if loader == "train" else "val"}2017',
+                }.items()
+            },
+        },
+    )
     run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run')
     losses, validations = scalars(tmp_path / 'run')
     assert len(losses) == 4 and all(line['loss_contrastive'] > 0 for line in losses)

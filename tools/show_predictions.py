@@ -21,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('--out', type=Path, default=Path('predictions.png'), help='the picture to write (%(default)s)')
     parser.add_argument('--num-images', type=int, default=12, help='number of images in the picture (%(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
+    )
     return parser.parse_args()
 
 
@@ -57,8 +59,9 @@ def main() -> None:
         np.stack([sample.gt_score.cpu().numpy() for sample in samples]),
         class_names,
         threshold=model.head.thr or 0.5,
-        title=f'{len(images)} of {len(loader.dataset)} test images; mAP over all of them: {mean_average_precision:.1f} %',
-        path=args.out)
+        title=f'{len(images)} of {len(loader.dataset)} test images; mAP over all: {mean_average_precision:.1f} %',
+        path=args.out,
+    )
     print(f'Picture of {len(images)} test images: {args.out}')
 
 

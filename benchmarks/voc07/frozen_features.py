@@ -1,11 +1,11 @@
 """Train the heads of configurations on frozen features: the same training as tools/train.py's, in seconds.
 
 With a frozen backbone and no augmentation every epoch sees the same features. They are computed once, with the first
-configuration's backbone and preprocessing, and kept in WORK_DIR/features.npz; the heads, losses, optimiser, schedule and
-batch size are the configurations' own. Prints the VOC-style mAP on the test set for each configuration and seed.
+configuration's backbone and preprocessing, and kept in WORK_DIR/features.npz; the heads, losses, optimiser, schedule
+and batch size are the configurations' own. Prints the VOC-style mAP on the test set for each configuration and seed.
 
-    python benchmarks/voc07/frozen_features.py configs/{asl,kmcl}_efficientnet-lite0_voc07.py --seeds 0 1 2 --cfg-options \
-        model.backbone.checkpoint_path=FILE train_dataloader.dataset.data_root=VOC2007 \
+    python benchmarks/voc07/frozen_features.py configs/{asl,kmcl}_efficientnet-lite0_voc07.py --cfg-options
+        model.backbone.checkpoint_path=FILE train_dataloader.dataset.data_root=VOC2007
         val_dataloader.dataset.data_root=VOC2007 test_dataloader.dataset.data_root=VOC2007
 """
 
@@ -33,9 +33,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('configs', nargs='+', help='configurations with the same backbone and data')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/voc07_frozen'))
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE')
-    parser.add_argument('--head-options', nargs='+', action=DictAction, default={},
-                        help='settings to override in KMCLHead configurations alone, KEY=VALUE')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
+    )
+    parser.add_argument(
+        '--head-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='settings to override in KMCLHead configurations alone, KEY=VALUE',
+    )
     return parser.parse_args()
 
 
@@ -50,8 +57,9 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
 
 def extract_features(cfg: Config, path: Path) -> None:
     """Write features, one-hot targets and difficult labels (-1) of the training and the test set."""
-    model = MODELS.build(dict(copy.deepcopy(cfg.model), data_preprocessor=dict(cfg.data_preprocessor,
-                                                                              type='ClsDataPreprocessor'))).eval()
+    model = MODELS.build(
+        dict(copy.deepcopy(cfg.model), data_preprocessor=dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
+    ).eval()
     arrays = {}
     for name, loader_cfg in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader)):
         loader_cfg = dict(loader_cfg, drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
@@ -66,7 +74,10 @@ def extract_features(cfg: Config, path: Path) -> None:
                 difficult = set(sample.get('gt_label_difficult') or ()) - set(sample.gt_label.tolist())
                 target[list(difficult)] = -1
                 targets.append(target)
-        arrays[f'{name}_features'], arrays[f'{name}_targets'] = torch.cat(features).numpy(), torch.stack(targets).numpy()
+        arrays[f'{name}_features'], arrays[f'{name}_targets'] = (
+            torch.cat(features).numpy(),
+            torch.stack(targets).numpy(),
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)
 
@@ -78,12 +89,17 @@ def train_head(cfg: Config, features: torch.Tensor, targets: torch.Tensor, seed:
     optim_wrapper = build_optim_wrapper(head, copy.deepcopy(cfg.optim_wrapper))
     batch_size, epochs = cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs
     steps = len(features) // batch_size
-    schedule = OneCycleLR(optim_wrapper.optimizer, cfg.param_scheduler.eta_max, total_steps=steps * epochs,
-                          pct_start=cfg.param_scheduler.pct_start, cycle_momentum=False)
+    schedule = OneCycleLR(
+        optim_wrapper.optimizer,
+        cfg.param_scheduler.eta_max,
+        total_steps=steps * epochs,
+        pct_start=cfg.param_scheduler.pct_start,
+        cycle_momentum=False,
+    )
     for _ in range(epochs):
-        for chosen in torch.randperm(len(features))[:steps * batch_size].split(batch_size):
+        for chosen in torch.randperm(len(features))[: steps * batch_size].split(batch_size):
             samples = [DataSample().set_gt_score(target) for target in targets[chosen]]
-            optim_wrapper.update_params(sum(head.loss((features[chosen], ), samples).values()))
+            optim_wrapper.update_params(sum(head.loss((features[chosen],), samples).values()))
             schedule.step()
     return head.eval()
 
@@ -91,7 +107,7 @@ def train_head(cfg: Config, features: torch.Tensor, targets: torch.Tensor, seed:
 def mean_average_precision(cfg: Config, head: torch.nn.Module, features: torch.Tensor, targets: torch.Tensor) -> float:
     evaluator = Evaluator([dict(type='AveragePrecision')])
     with torch.inference_mode():
-        scores = head((features, )).sigmoid()
+        scores = head((features,)).sigmoid()
     evaluator.process([dict(pred_score=score, gt_score=target) for score, target in zip(scores, targets)])
     return evaluator.evaluate(len(features))['multi-label/mAP']
 
@@ -109,7 +125,9 @@ def main() -> None:
             head = train_head(cfg, data['train_features'], data['train_targets'].clamp(min=0), seed)
             results.append(mean_average_precision(cfg, head, data['test_features'], data['test_targets']))
             print(f'{Path(config).stem} seed {seed}: mAP {results[-1]:.2f}', flush=True)
-        print(f'{Path(config).stem}: mean {np.mean(results):.2f}, lowest {min(results):.2f}, highest {max(results):.2f}')
+        print(
+            f'{Path(config).stem}: mean {np.mean(results):.2f}, lowest {min(results):.2f}, highest {max(results):.2f}'
+        )
 
 
 if __name__ == '__main__':

@@ -18,8 +18,10 @@ def check_file(path: str, argument: str) -> None:
         FileNotFoundError: There is no such file.
     """
     if not get_file_backend(path, enable_singleton=True).isfile(path):
-        raise FileNotFoundError(f'Expected the file {path}, but there is none. Check `data_root` and `{argument}` of the '
-                                'data set in the configuration.')
+        raise FileNotFoundError(
+            f'Expected the file {path}, but there is none. Check `data_root` and `{argument}` of the '
+            'data set in the configuration.'
+        )
 
 
 def check_images(paths: Iterable[str]) -> None:
@@ -46,6 +48,8 @@ def check_images(paths: Iterable[str]) -> None:
         present = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         missing += [os.path.join(folder, name) for name in names if name not in present]
     if missing:
-        raise FileNotFoundError(f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
-                                f'{missing[0]}. Check `data_root` and `data_prefix` of the data set, and that the '
-                                'download is complete.')
+        raise FileNotFoundError(
+            f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
+            f'{missing[0]}. Check `data_root` and `data_prefix` of the data set, and that the '
+            'download is complete.'
+        )

@@ -12,15 +12,17 @@ from pycocotools.coco import COCO
 
 from .checks import check_file, check_images
 
+# fmt: off
 COCO_CLASSES = (
     'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat', 'traffic light',
-    'fire hydrant', 'stop sign', 'parking meter', 'bench', 'bird', 'cat', 'dog', 'horse', 'sheep', 'cow', 'elephant',
-    'bear', 'zebra', 'giraffe', 'backpack', 'umbrella', 'handbag', 'tie', 'suitcase', 'frisbee', 'skis', 'snowboard',
-    'sports ball', 'kite', 'baseball bat', 'baseball glove', 'skateboard', 'surfboard', 'tennis racket', 'bottle',
-    'wine glass', 'cup', 'fork', 'knife', 'spoon', 'bowl', 'banana', 'apple', 'sandwich', 'orange', 'broccoli', 'carrot',
-    'hot dog', 'pizza', 'donut', 'cake', 'chair', 'couch', 'potted plant', 'bed', 'dining table', 'toilet', 'tv',
-    'laptop', 'mouse', 'remote', 'keyboard', 'cell phone', 'microwave', 'oven', 'toaster', 'sink', 'refrigerator',
-    'book', 'clock', 'vase', 'scissors', 'teddy bear', 'hair drier', 'toothbrush')
+    'fire hydrant', 'stop sign', 'parking meter', 'bench', 'bird', 'cat', 'dog', 'horse', 'sheep', 'cow',
+    'elephant', 'bear', 'zebra', 'giraffe', 'backpack', 'umbrella', 'handbag', 'tie', 'suitcase', 'frisbee', 'skis',
+    'snowboard', 'sports ball', 'kite', 'baseball bat', 'baseball glove', 'skateboard', 'surfboard',
+    'tennis racket', 'bottle', 'wine glass', 'cup', 'fork', 'knife', 'spoon', 'bowl', 'banana', 'apple', 'sandwich',
+    'orange', 'broccoli', 'carrot', 'hot dog', 'pizza', 'donut', 'cake', 'chair', 'couch', 'potted plant', 'bed',
+    'dining table', 'toilet', 'tv', 'laptop', 'mouse', 'remote', 'keyboard', 'cell phone', 'microwave', 'oven',
+    'toaster', 'sink', 'refrigerator', 'book', 'clock', 'vase', 'scissors', 'teddy bear', 'hair drier', 'toothbrush')
+# fmt: on
 
 
 @DATASETS.register_module()
@@ -29,42 +31,43 @@ class CocoMultiLabel(MultiLabelDataset):
 
     The 2014 and the 2017 layout differ only in folder and file names, which the arguments and the annotation file give:
     ``annotations/instances_train2014.json`` with ``train2014/COCO_train2014_000000000009.jpg``, or
-    ``annotations/instances_train2017.json`` with ``train2017/000000000009.jpg``. Labels are numbered in the order of the
-    class names, whatever the category ids.
+    ``annotations/instances_train2017.json`` with ``train2017/000000000009.jpg``. Labels are numbered in the order of
+    the class names, whatever the category ids.
 
     Args:
         data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
         ann_file: The instances JSON.
         data_prefix: Folder of the images.
-        filter_empty_gt: Leave out images without any box of a class, as the published recipe does; False keeps them as negatives.
-        include_crowd: Let a crowd box (``iscrowd``) count as a label, as the published recipe does.
-        metainfo: ``dict(classes=(...))`` for other labels than COCO's 80. Categories of the file that are not among them
-            are ignored.
+        filter_empty_gt: Leave out images without any box of a class, as the published recipe does; False keeps them as
+        negatives. include_crowd: Let a crowd box (``iscrowd``) count as a label, as the published recipe does.
+        metainfo: ``dict(classes=(...))`` for other labels than COCO's 80. Categories of the file that are not among
+            them are ignored.
         **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init``,
             ``serialize_data``, ``indices`` and so on.
 
     Raises:
         FileNotFoundError: The annotation file or an image is missing.
-        ValueError: The file is not an instances JSON, lacks one of the classes, or has a box of a category or image that
-            it does not list.
+        ValueError: The file is not an instances JSON, lacks one of the classes, or has a box of a category or image
+            that it does not list.
 
     Source: https://cocodataset.org/#format-data; the published recipe counts 82,081 + 40,137 images of 2014.
     """
 
     METAINFO = dict(classes=COCO_CLASSES)
 
-    def __init__(self,
-                 data_root: str = '',
-                 ann_file: str = '',
-                 data_prefix: Union[str, Dict] = '',
-                 filter_empty_gt: bool = True,
-                 include_crowd: bool = True,
-                 metainfo: Optional[Dict] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        data_root: str = '',
+        ann_file: str = '',
+        data_prefix: Union[str, Dict] = '',
+        filter_empty_gt: bool = True,
+        include_crowd: bool = True,
+        metainfo: Optional[Dict] = None,
+        **kwargs,
+    ) -> None:
         self.filter_empty_gt = filter_empty_gt
         self.include_crowd = include_crowd
-        super().__init__(
-            ann_file=ann_file, metainfo=metainfo, data_root=data_root, data_prefix=data_prefix, **kwargs)
+        super().__init__(ann_file=ann_file, metainfo=metainfo, data_root=data_root, data_prefix=data_prefix, **kwargs)
 
     def load_data_list(self) -> List[Dict[str, Any]]:
         """Read the annotation file.
@@ -79,14 +82,17 @@ class CocoMultiLabel(MultiLabelDataset):
             boxes = coco.imgToAnns.get(image_id, ())
             labels = {
                 label_of_category[box['category_id']]
-                for box in boxes if self.include_crowd or not box.get('iscrowd', 0)
+                for box in boxes
+                if self.include_crowd or not box.get('iscrowd', 0)
             } - {None}
             if labels or not self.filter_empty_gt:
                 data_list.append(
                     dict(
                         img_path=os.path.join(self.img_prefix, image['file_name']),
                         gt_label=sorted(labels),
-                        img_id=image_id))
+                        img_id=image_id,
+                    )
+                )
         check_images(item['img_path'] for item in data_list)
         return data_list
 
@@ -95,7 +101,9 @@ class CocoMultiLabel(MultiLabelDataset):
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 coco = COCO(self.ann_file)
-            is_instances = all(coco.dataset.get(key) for key in ('images', 'categories')) and 'annotations' in coco.dataset
+            is_instances = (
+                all(coco.dataset.get(key) for key in ('images', 'categories')) and 'annotations' in coco.dataset
+            )
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, AssertionError) as error:
             raise self._not_instances(repr(error)) from error
         if not is_instances:
@@ -103,21 +111,27 @@ class CocoMultiLabel(MultiLabelDataset):
         return coco
 
     def _not_instances(self, what_came: str) -> ValueError:
-        return ValueError(f'Expected {self.ann_file} to be a COCO instances JSON with `images`, `annotations` and '
-                          f'`categories`, but {what_came}. Set `ann_file` to an instances_*.json.')
+        return ValueError(
+            f'Expected {self.ann_file} to be a COCO instances JSON with `images`, `annotations` and '
+            f'`categories`, but {what_came}. Set `ann_file` to an instances_*.json.'
+        )
 
     def _map_categories(self, coco: COCO) -> Dict[int, Optional[int]]:
         """Category id -> label index, None for a category that is not among the classes."""
         names = {category_id: category['name'] for category_id, category in coco.cats.items()}
         absent = [name for name in self.CLASSES if name not in names.values()]
         if absent:
-            raise ValueError(f'Expected the categories of {self.ann_file} to hold every class, but {absent} are not '
-                             f'among its {sorted(names.values())}. For your own labels give '
-                             'metainfo=dict(classes=(...)) with their names, for all splits alike.')
+            raise ValueError(
+                f'Expected the categories of {self.ann_file} to hold every class, but {absent} are not '
+                f'among its {sorted(names.values())}. For your own labels give '
+                'metainfo=dict(classes=(...)) with their names, for all splits alike.'
+            )
         for box in coco.dataset['annotations']:
             for key, known in (('category_id', names), ('image_id', coco.imgs)):
                 if box.get(key) not in known:
-                    raise ValueError(f'Expected every annotation of {self.ann_file} to have a `{key}` that the file '
-                                     f'lists, but annotation {box.get("id")} has {box.get(key)!r}. Mend the file, or take '
-                                     'the one that belongs to these images.')
+                    raise ValueError(
+                        f'Expected every annotation of {self.ann_file} to have a `{key}` that the file '
+                        f'lists, but annotation {box.get("id")} has {box.get(key)!r}. Mend the file, or take '
+                        'the one that belongs to these images.'
+                    )
         return {category_id: self.class_to_idx.get(name) for category_id, name in names.items()}

@@ -48,8 +48,9 @@ class DigitScenes(MultiLabelDataset):
 
     METAINFO = dict(classes=('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'))
 
-    def __init__(self, split: str = 'train', num_scenes: int = 4000, image_size: int = 64, seed: int = 0,
-                 **kwargs) -> None:
+    def __init__(
+        self, split: str = 'train', num_scenes: int = 4000, image_size: int = 64, seed: int = 0, **kwargs
+    ) -> None:
         if split not in ('train', 'test'):
             raise ValueError(f"Expected argument `split` to be one of ('train', 'test'), but got {split!r}.")
         for name, value, lowest in (('num_scenes', num_scenes, 1), ('image_size', image_size, 32)):
@@ -112,12 +113,12 @@ class DigitScenes(MultiLabelDataset):
                     size=size,
                     top=quarter // 2 * half + top,
                     left=quarter % 2 * half + left,
-                    ink=random.randint(background + 100, 256)))
+                    ink=random.randint(background + 100, 256),
+                )
+            )
         return dict(
-            gt_label=sorted(set(labels)),
-            digits=digits,
-            background=background,
-            noise_seed=random.randint(2**31))
+            gt_label=sorted(set(labels)), digits=digits, background=background, noise_seed=random.randint(2**31)
+        )
 
     def _draw(self, scene: Dict[str, Any]) -> np.ndarray:
         noise = np.random.RandomState(scene['noise_seed']).randint(-12, 13, size=(self.image_size, self.image_size))
@@ -126,7 +127,7 @@ class DigitScenes(MultiLabelDataset):
             size = digit['size']
             # The bit-exact variant of bilinear interpolation: the same pixels on every machine.
             opacity = cv2.resize(self._samples[digit['sample']], (size, size), interpolation=cv2.INTER_LINEAR_EXACT)
-            area = img[digit['top']:digit['top'] + size, digit['left']:digit['left'] + size]
+            area = img[digit['top'] : digit['top'] + size, digit['left'] : digit['left'] + size]
             area += (digit['ink'] - area) * opacity.astype(int) // 255
         return np.repeat(img.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
@@ -136,8 +137,10 @@ def _load_samples(split: str) -> Tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ImportError('DigitScenes draws with the handwritten digits of scikit-learn. Install it:\n'
-                          '    pip install "kmcl_mm[demo]"') from error
+        raise ImportError(
+            'DigitScenes draws with the handwritten digits of scikit-learn. Install it:\n'
+            '    pip install "kmcl_mm[demo]"'
+        ) from error
     digits = load_digits()
     part = slice(_NUM_TRAIN_SAMPLES) if split == 'train' else slice(_NUM_TRAIN_SAMPLES, None)
     opacity = (digits.images[part] * (255 / 16)).astype(np.uint8)

@@ -32,8 +32,9 @@ class VOCMultiLabel(VOC):
 
     def __init__(self, data_root: str, split: str = 'trainval', **kwargs) -> None:
         if split not in ('train', 'val', 'trainval', 'test'):
-            raise ValueError(f"Expected argument `split` to be one of ('train', 'val', 'trainval', 'test'), but got "
-                             f'{split!r}.')
+            raise ValueError(
+                f"Expected argument `split` to be one of ('train', 'val', 'trainval', 'test'), but got {split!r}."
+            )
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def load_data_list(self) -> List[Dict[str, Any]]:
@@ -58,14 +59,20 @@ class VOCMultiLabel(VOC):
             objects = ElementTree.fromstring(self.backend.get(path)).findall('object')
             labels = [(item.find('name').text, bool(int(item.findtext('difficult', '0')))) for item in objects]
         except (ElementTree.ParseError, AttributeError, ValueError) as error:
-            raise ValueError(f'Expected {path} to be a VOC annotation with a `name` in each `object`, but it cannot be '
-                             f'read: {error!r}. Restore the file.') from error
+            raise ValueError(
+                f'Expected {path} to be a VOC annotation with a `name` in each `object`, but it cannot be '
+                f'read: {error!r}. Restore the file.'
+            ) from error
         known = {*self.CLASSES, *self.METAINFO['classes']}
         for name, _ in labels:
             if name not in known:
-                raise ValueError(f'Expected the labels of {path} to be among {sorted(known)}, but got {name!r}. Mend the '
-                                 'file, or give metainfo=dict(classes=(...)) with the names of your labels.')
+                raise ValueError(
+                    f'Expected the labels of {path} to be among {sorted(known)}, but got {name!r}. Mend the '
+                    'file, or give metainfo=dict(classes=(...)) with the names of your labels.'
+                )
         index = self.class_to_idx
-        easy, difficult = ({index[name] for name, is_difficult in labels if name in index and is_difficult == wanted}
-                           for wanted in (False, True))
+        easy, difficult = (
+            {index[name] for name, is_difficult in labels if name in index and is_difficult == wanted}
+            for wanted in (False, True)
+        )
         return sorted(easy), sorted(difficult)

@@ -13,18 +13,16 @@ class AverageLossesHook(Hook):
     """Average the logged losses over the processes; the host logs those of the first process alone.
 
     The average is what the training descends: gradients are averaged over processes as well. A loss that is a mean over
-    images, such as the reconstruction, then reads as in one process with the whole batch; the asymmetric loss, a sum over
-    a process's images, reads as the whole batch's sum divided by the number of processes.
+    images, such as the reconstruction, then reads as in one process with the whole batch; the asymmetric loss, a sum
+    over a process's images, reads as the whole batch's sum divided by the number of processes.
     """
 
     # Before the host's RuntimeInfoHook, which takes the losses over into the log.
     priority = 'HIGHEST'
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: Optional[Dict[str, torch.Tensor]] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, torch.Tensor]] = None
+    ) -> None:
         """Average the outputs of an iteration in place.
 
         Args:

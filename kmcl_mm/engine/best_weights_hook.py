@@ -27,8 +27,10 @@ class BestWeightsHook(CheckpointHook):
 
     def __init__(self, *args, save_best: Optional[str] = None, **kwargs) -> None:
         if not (save_best is None or isinstance(save_best, str)):
-            raise ValueError('Expected argument `save_best` to be the name of one metric, which decides between the raw '
-                             f'and the averaged weights, but got {save_best!r}.')
+            raise ValueError(
+                'Expected argument `save_best` to be the name of one metric, which decides between the raw '
+                f'and the averaged weights, but got {save_best!r}.'
+            )
         super().__init__(*args, save_best=save_best, **kwargs)
         self._weights_to_save: Optional[str] = None
 

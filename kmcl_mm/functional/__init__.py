@@ -6,6 +6,10 @@ from .gaussian import bhattacharyya_distance, log_kernel
 from .reconstruction import clamped_reconstruction_loss, reconstruction_loss
 
 __all__ = [
-    'asymmetric_loss', 'bhattacharyya_distance', 'clamped_reconstruction_loss', 'kernel_contrastive_loss', 'log_kernel',
-    'reconstruction_loss'
+    'asymmetric_loss',
+    'bhattacharyya_distance',
+    'clamped_reconstruction_loss',
+    'kernel_contrastive_loss',
+    'log_kernel',
+    'reconstruction_loss',
 ]

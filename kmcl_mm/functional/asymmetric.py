@@ -8,8 +8,9 @@ from .checks import check_target
 _MIN_PROBABILITY = 1e-7
 
 
-def asymmetric_loss(logits: Tensor, target: Tensor, gamma_neg: float = 4., gamma_pos: float = 0.,
-                    clip: float = 0.05) -> Tensor:
+def asymmetric_loss(
+    logits: Tensor, target: Tensor, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05
+) -> Tensor:
     r"""Asymmetric loss, summed over images and labels.
 
     .. math::
@@ -50,8 +51,9 @@ def asymmetric_loss(logits: Tensor, target: Tensor, gamma_neg: float = 4., gamma
     target = target.to(logits.dtype)
     present = logits.sigmoid()
     absent = (1 - present + clip).clamp(max=1)
-    log_likelihood = (target * present.clamp(min=_MIN_PROBABILITY).log()
-                      + (1 - target) * absent.clamp(min=_MIN_PROBABILITY).log())
+    log_likelihood = (
+        target * present.clamp(min=_MIN_PROBABILITY).log() + (1 - target) * absent.clamp(min=_MIN_PROBABILITY).log()
+    )
     true_probability = (present * target + absent * (1 - target)).detach()
-    focusing_weight = (1 - true_probability)**(gamma_pos * target + gamma_neg * (1 - target))
+    focusing_weight = (1 - true_probability) ** (gamma_pos * target + gamma_neg * (1 - target))
     return -(focusing_weight * log_likelihood).sum()

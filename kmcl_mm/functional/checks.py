@@ -36,8 +36,9 @@ def check_shape(name: str, tensor: Tensor, shape: tuple, meaning: str) -> None:
         ValueError: The shapes differ.
     """
     if tuple(tensor.shape) != tuple(shape):
-        raise ValueError(f'Expected argument `{name}` to have shape {meaning} = {tuple(shape)}, '
-                         f'but got {tuple(tensor.shape)}.')
+        raise ValueError(
+            f'Expected argument `{name}` to have shape {meaning} = {tuple(shape)}, but got {tuple(tensor.shape)}.'
+        )
 
 
 def check_kernels(mean: Tensor, variance: Tensor) -> None:
@@ -51,8 +52,10 @@ def check_kernels(mean: Tensor, variance: Tensor) -> None:
         ValueError: A wrong number of dimensions, or two shapes.
     """
     if mean.dim() not in (2, 3):
-        raise ValueError('Expected argument `mean` to have shape (N, K) for isotropic or (N, M, K) for anisotropic '
-                         f'kernels, but got {tuple(mean.shape)}.')
+        raise ValueError(
+            'Expected argument `mean` to have shape (N, K) for isotropic or (N, M, K) for anisotropic '
+            f'kernels, but got {tuple(mean.shape)}.'
+        )
     check_shape('variance', variance, mean.shape, 'of `mean`')
 
 
@@ -76,5 +79,7 @@ def check_target(target: Tensor, shape: tuple) -> None:
         torch._assert_async(is_binary.all(), f'{message}.')
     elif not is_binary.all():
         wrong = target[~is_binary][0].item()
-        raise ValueError(f'{message}, but got {wrong:g}. Soft or weighted labels are not defined for this loss: '
-                         'round them before training, or drop them.')
+        raise ValueError(
+            f'{message}, but got {wrong:g}. Soft or weighted labels are not defined for this loss: '
+            'round them before training, or drop them.'
+        )

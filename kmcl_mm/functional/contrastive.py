@@ -9,9 +9,17 @@ from .gaussian import bhattacharyya_distance
 JACCARD_PLACES = ('inside', 'outside', 'none')
 
 
-def kernel_contrastive_loss(mean: Tensor, variance: Tensor, target: Tensor, *, distance_scale: float = 1.,
-                            temperature: float = 0.17, jaccard: str = 'outside', log_offset: float = 0.,
-                            anchors: slice = slice(None)) -> Tensor:
+def kernel_contrastive_loss(
+    mean: Tensor,
+    variance: Tensor,
+    target: Tensor,
+    *,
+    distance_scale: float = 1.0,
+    temperature: float = 0.17,
+    jaccard: str = 'outside',
+    log_offset: float = 0.0,
+    anchors: slice = slice(None),
+) -> Tensor:
     r"""Pull together the kernels of the labels that two images share, against the same label's kernels elsewhere.
 
     With the Bhattacharyya coefficient :math:`S_{ijk} = e^{-c B_{ijk}}` of images i and j in label k,
@@ -27,8 +35,8 @@ def kernel_contrastive_loss(mean: Tensor, variance: Tensor, target: Tensor, *, d
         mean: Kernel means (N, K), or (N, M, K).
         variance: Kernel variances, positive, of the same shape.
         target: Targets (N, K), 0 or 1.
-        distance_scale: The factor c of the distance. An isotropic kernel of M equal dimensions has c = M, an anisotropic
-            one c = 1; the published code multiplies by M in both cases.
+        distance_scale: The factor c of the distance. An isotropic kernel of M equal dimensions has c = M, an
+            anisotropic one c = 1; the published code multiplies by M in both cases.
         temperature: Temperature t, above 0.
         jaccard: Where J stands: 'outside' the logarithm as a weight (the `exact` variant), 'inside' as in
             log(J q + log_offset), where it bears on the gradient only through the offset (the `reference` variant), or

@@ -40,7 +40,9 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tensor: Tensor, own: slice) -> Tensor:
         ctx.own = own
-        gathered = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        gathered = [
+            torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())
+        ]
         dist.all_gather(gathered, tensor.contiguous())
         return torch.cat(gathered)
 

@@ -43,8 +43,10 @@ def log_kernel(embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """
     check_kernels(mean, variance)
     if embedding.dim() != 2 or len(embedding) != len(mean):
-        raise ValueError(f'Expected argument `embedding` to have shape (N, M) with N = {len(mean)} as in `mean`, '
-                         f'but got {tuple(embedding.shape)}.')
+        raise ValueError(
+            f'Expected argument `embedding` to have shape (N, M) with N = {len(mean)} as in `mean`, '
+            f'but got {tuple(embedding.shape)}.'
+        )
     if mean.dim() == 3:
         check_shape('mean', mean, (*embedding.shape, mean.shape[-1]), '(N, M, K)')
         return -0.5 * ((embedding.unsqueeze(-1) - mean).square() / variance).sum(dim=1)
@@ -111,8 +113,9 @@ class _PairwiseDistance(torch.autograd.Function):
         ctx.save_for_backward(mean, variance, other_mean, other_variance)
         distance = mean.new_empty(*mean.shape[:2], other_mean.shape[1])
         for labels, rows in _blocks(mean, other_mean):
-            distance[labels, rows] = _block_distance(mean[labels, rows], variance[labels, rows], other_mean[labels],
-                                                     other_variance[labels])
+            distance[labels, rows] = _block_distance(
+                mean[labels, rows], variance[labels, rows], other_mean[labels], other_variance[labels]
+            )
         return distance
 
     @staticmethod
@@ -122,8 +125,13 @@ class _PairwiseDistance(torch.autograd.Function):
         mean, variance, other_mean, other_variance = kernels
         grad_mean, grad_variance, grad_other_mean, grad_other_variance = map(torch.zeros_like, kernels)
         for labels, rows in _blocks(mean, other_mean):
-            gradients = _block_gradients(grad_distance[labels, rows], mean[labels, rows], variance[labels, rows],
-                                         other_mean[labels], other_variance[labels])
+            gradients = _block_gradients(
+                grad_distance[labels, rows],
+                mean[labels, rows],
+                variance[labels, rows],
+                other_mean[labels],
+                other_variance[labels],
+            )
             grad_mean[labels, rows] = gradients[0]
             grad_variance[labels, rows] = gradients[1]
             grad_other_mean[labels] += gradients[2]

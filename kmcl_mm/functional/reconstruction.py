@@ -49,8 +49,9 @@ def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, varianc
     return -log_ratio.sum() / has_label.sum().clamp(min=1)
 
 
-def clamped_reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor,
-                                target: Tensor) -> Tensor:
+def clamped_reconstruction_loss(
+    embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor
+) -> Tensor:
     r"""The reconstruction loss as the published code computes it, number for number: the `reference` variant.
 
     As :func:`reconstruction_loss`, but kernel values are raised to at least 1.17549e-38 and the ratio to at least 1e-7,
@@ -85,8 +86,14 @@ def clamped_reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor,
     return -log_ratio.masked_fill(~has_label, _LOG_MIN_RATIO).clamp(min=_LOG_MIN_RATIO).mean()
 
 
-def _log_ratio(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor,
-               log_min_kernel: Optional[float] = None) -> Tuple[Tensor, Tensor]:
+def _log_ratio(
+    embedding: Tensor,
+    logits: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    target: Tensor,
+    log_min_kernel: Optional[float] = None,
+) -> Tuple[Tensor, Tensor]:
     """Log of the present labels' share of the mixture (N,), and which images have a label (N,).
 
     An image without a label counts all components as its own: its share is 1, its logarithm and gradient 0.

@@ -13,8 +13,8 @@ from ..functional import asymmetric_loss
 class ASLLoss(nn.Module):
     """Asymmetric loss as its authors train with it: a sum, and no gradient through the focusing weight.
 
-    It stands beside the host's ``AsymmetricLoss``, which takes a mean and lets the gradient through. Computed in float32
-    (float64 stays float64) with autocast off.
+    It stands beside the host's ``AsymmetricLoss``, which takes a mean and lets the gradient through. Computed in
+    float32 (float64 stays float64) with autocast off.
 
     Args:
         gamma_neg: Focusing exponent of absent labels.
@@ -31,8 +31,9 @@ class ASLLoss(nn.Module):
         tensor(1.3863)
     """
 
-    def __init__(self, gamma_neg: float = 4., gamma_pos: float = 0., clip: float = 0.05,
-                 loss_weight: float = 1.) -> None:
+    def __init__(
+        self, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05, loss_weight: float = 1.0
+    ) -> None:
         super().__init__()
         self.gamma_neg = gamma_neg
         self.gamma_pos = gamma_pos

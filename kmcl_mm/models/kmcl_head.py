@@ -20,8 +20,8 @@ _VARIANCE_OFFSET = 2 + 1e-7
 
 # The published initial values; the embedding and the logits keep torch's own.
 _REFERENCE_INIT = [
-    dict(type='Uniform', a=0., b=0.1, bias=0., override=dict(name='mean')),
-    dict(type='Constant', val=1., bias=0., override=dict(name='variance')),
+    dict(type='Uniform', a=0.0, b=0.1, bias=0.0, override=dict(name='mean')),
+    dict(type='Constant', val=1.0, bias=0.0, override=dict(name='variance')),
 ]
 
 
@@ -34,6 +34,7 @@ class KernelMixture(NamedTuple):
         mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K).
         variance: Kernel variances of the same shape, none below 1.
     """
+
     embedding: Tensor
     logits: Tensor
     mean: Tensor
@@ -56,7 +57,7 @@ class KMCLHead(MultiLabelClsHead):
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
             raw variance a dimension, or one in all, shared by all labels.
         embedding_channels: Width M of the projection. Not used with 'isotropic'.
-        loss: Configuration of the loss, or the module. Give a KMCLLoss the same covariance.
+        loss: Configuration of the loss, or the module. A KMCLLoss takes over the head's covariance unless it has one.
         thr: Score from which a label is predicted.
         topk: Predict the k highest labels, where ``thr`` is None.
         init_cfg: Initial values in the host's form. Default: the published ones, mean weights uniform in [0, 0.1],
@@ -77,30 +78,38 @@ class KMCLHead(MultiLabelClsHead):
         [(2, 4), (2, 3), (2, 4, 3), (2, 4, 3)]
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 covariance: str = 'anisotropic',
-                 similarity: str = 'bhattacharyya',
-                 embedding_channels: int = 128,
-                 loss: Union[Dict, nn.Module] = dict(type='KMCLLoss'),
-                 thr: Optional[float] = 0.8,
-                 topk: Optional[int] = None,
-                 init_cfg: Union[Dict, List[Dict], None] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        covariance: str = 'anisotropic',
+        similarity: str = 'bhattacharyya',
+        embedding_channels: int = 128,
+        loss: Union[Dict, nn.Module] = dict(type='KMCLLoss'),
+        thr: Optional[float] = 0.8,
+        topk: Optional[int] = None,
+        init_cfg: Union[Dict, List[Dict], None] = None,
+    ) -> None:
         check_choice('covariance', covariance, COVARIANCES)
         if similarity not in SIMILARITIES[covariance]:
-            raise ValueError(f'Expected argument `similarity` to be one of {SIMILARITIES[covariance]} with '
-                             f'covariance={covariance!r}, but got {similarity!r}.')
+            raise ValueError(
+                f'Expected argument `similarity` to be one of {SIMILARITIES[covariance]} with '
+                f'covariance={covariance!r}, but got {similarity!r}.'
+            )
         for name, value in dict(
-                num_classes=num_classes, in_channels=in_channels, embedding_channels=embedding_channels).items():
+            num_classes=num_classes, in_channels=in_channels, embedding_channels=embedding_channels
+        ).items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'Expected argument `{name}` to be a positive integer, but got {value!r}.')
-        super().__init__(
-            loss=loss, thr=thr, topk=topk, init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg)
+        if isinstance(loss, dict) and loss.get('type') == 'KMCLLoss':
+            loss = dict(dict(covariance=covariance), **loss)
+        super().__init__(loss=loss, thr=thr, topk=topk, init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg)
         loss_covariance = getattr(self.loss_module, 'covariance', covariance)
         if loss_covariance != covariance:
-            raise ValueError(f'Expected argument `loss` to have the covariance of the head, {covariance!r}, '
-                             f'but got {loss_covariance!r}.')
+            raise ValueError(
+                f'Expected argument `loss` to have the covariance of the head, {covariance!r}, '
+                f'but got {loss_covariance!r}.'
+            )
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.covariance = covariance
@@ -132,12 +141,16 @@ class KMCLHead(MultiLabelClsHead):
         """
         features = feats[-1]
         if features.dim() != 2:
-            raise ValueError(f'Expected argument `feats` to hold pooled features (N, {self.in_channels}), but got '
-                             f'{tuple(features.shape)}. Give the model neck=dict(type="GlobalAveragePooling").')
+            raise ValueError(
+                f'Expected argument `feats` to hold pooled features (N, {self.in_channels}), but got '
+                f'{tuple(features.shape)}. Give the model neck=dict(type="GlobalAveragePooling").'
+            )
         if features.shape[1] != self.in_channels:
-            raise ValueError(f'Expected features of in_channels = {self.in_channels} channels, but got '
-                             f'{features.shape[1]}. Set the head\'s `in_channels` to {features.shape[1]}, or use the '
-                             'backbone it was meant for.')
+            raise ValueError(
+                f'Expected features of in_channels = {self.in_channels} channels, but got '
+                f"{features.shape[1]}. Set the head's `in_channels` to {features.shape[1]}, or use the "
+                'backbone it was meant for.'
+            )
         return self.embedding(features)
 
     def forward(self, feats: Tuple[Tensor, ...]) -> Tensor:
@@ -181,8 +194,10 @@ class KMCLHead(MultiLabelClsHead):
             ValueError: The features or targets do not fit the head.
         """
         mixture = self.mixture(feats)
-        target = torch.stack([
-            sample.gt_score if 'gt_score' in sample else label_to_onehot(sample.gt_label, self.num_classes)
-            for sample in data_samples
-        ])
+        target = torch.stack(
+            [
+                sample.gt_score if 'gt_score' in sample else label_to_onehot(sample.gt_label, self.num_classes)
+                for sample in data_samples
+            ]
+        )
         return self.loss_module(*mixture, target, **kwargs)

@@ -6,7 +6,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..functional import (asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss)
+from ..functional import asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss
 from ..functional.checks import check_choice, check_shape
 from ..functional.contrastive import JACCARD_PLACES
 from ..functional.distributed import gather_batch
@@ -23,8 +23,8 @@ class KMCLLoss(nn.Module):
 
     Args:
         variant: 'reference' gives the published code's numbers: kernel values clamped in the reconstruction, the
-            anisotropic distance multiplied once more by M, 1e-7 added inside the contrast's logarithm, the Jaccard index
-            inside it. 'exact' gives the stated mathematics: log-sum-exps without floors, the true distance, the
+            anisotropic distance multiplied once more by M, 1e-7 added inside the contrast's logarithm, the Jaccard
+            index inside it. 'exact' gives the stated mathematics: log-sum-exps without floors, the true distance, the
             log-softmax, the Jaccard index as a weight of the pair.
         covariance: 'isotropic' (mean and variance (N, K)) or 'anisotropic' ((N, M, K)).
         gamma_neg: Focusing exponent of absent labels. Both variants.
@@ -55,19 +55,21 @@ class KMCLLoss(nn.Module):
         ['loss_asl', 'loss_contrastive', 'loss_reconstruction']
     """
 
-    def __init__(self,
-                 variant: str = 'reference',
-                 covariance: str = 'anisotropic',
-                 gamma_neg: float = 4.,
-                 gamma_pos: float = 0.,
-                 clip: float = 0.05,
-                 temperature: float = 0.17,
-                 asl_weight: float = 1.,
-                 reconstruction_weight: float = 1.,
-                 contrastive_weight: float = 1.,
-                 gather_distributed: bool = False,
-                 distance_scale: Optional[float] = None,
-                 jaccard: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        variant: str = 'reference',
+        covariance: str = 'anisotropic',
+        gamma_neg: float = 4.0,
+        gamma_pos: float = 0.0,
+        clip: float = 0.05,
+        temperature: float = 0.17,
+        asl_weight: float = 1.0,
+        reconstruction_weight: float = 1.0,
+        contrastive_weight: float = 1.0,
+        gather_distributed: bool = False,
+        distance_scale: Optional[float] = None,
+        jaccard: Optional[str] = None,
+    ) -> None:
         super().__init__()
         check_choice('variant', variant, VARIANTS)
         check_choice('covariance', covariance, COVARIANCES)
@@ -76,8 +78,10 @@ class KMCLLoss(nn.Module):
         if jaccard is not None:
             check_choice('jaccard', jaccard, JACCARD_PLACES)
         if distance_scale is not None and covariance == 'isotropic':
-            raise ValueError('Expected argument `distance_scale` to be None with covariance="isotropic", whose distance '
-                             f'is the sum over its dimensions, but got {distance_scale}.')
+            raise ValueError(
+                'Expected argument `distance_scale` to be None with covariance="isotropic", whose distance '
+                f'is the sum over its dimensions, but got {distance_scale}.'
+            )
         self.variant = variant
         self.covariance = covariance
         self.gamma_neg = gamma_neg
@@ -91,8 +95,9 @@ class KMCLLoss(nn.Module):
         self.distance_scale = distance_scale
         self.jaccard = jaccard or ('inside' if variant == 'reference' else 'outside')
 
-    def forward(self, embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor,
-                target: Tensor) -> Dict[str, Tensor]:
+    def forward(
+        self, embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor
+    ) -> Dict[str, Tensor]:
         """Compute the three weighted losses.
 
         Args:
@@ -112,7 +117,8 @@ class KMCLLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             embedding, logits, mean, variance = (
                 tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-                for tensor in (embedding, logits, mean, variance))
+                for tensor in (embedding, logits, mean, variance)
+            )
             asymmetric = asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)
             reconstruct = clamped_reconstruction_loss if self.variant == 'reference' else reconstruction_loss
             reconstruction = reconstruct(embedding, logits, mean, variance, target)
@@ -120,7 +126,8 @@ class KMCLLoss(nn.Module):
         return dict(
             loss_asl=self.asl_weight * asymmetric,
             loss_reconstruction=self.reconstruction_weight * reconstruction,
-            loss_contrastive=self.contrastive_weight * contrast)
+            loss_contrastive=self.contrastive_weight * contrast,
+        )
 
     def _contrastive(self, mean: Tensor, variance: Tensor, target: Tensor, dimensions: int) -> Tensor:
         is_reference = self.variant == 'reference'
@@ -137,13 +144,16 @@ class KMCLLoss(nn.Module):
             distance_scale=distance_scale,
             temperature=self.temperature,
             jaccard=self.jaccard,
-            log_offset=1e-7 if is_reference else 0.,
-            anchors=anchors)
+            log_offset=1e-7 if is_reference else 0.0,
+            anchors=anchors,
+        )
 
     def _check_shapes(self, embedding: Tensor, logits: Tensor, mean: Tensor) -> None:
         if embedding.dim() != 2 or logits.dim() != 2:
-            raise ValueError('Expected arguments `embedding` and `logits` to have shapes (N, M) and (N, K), '
-                             f'but got {tuple(embedding.shape)} and {tuple(logits.shape)}.')
+            raise ValueError(
+                'Expected arguments `embedding` and `logits` to have shapes (N, M) and (N, K), '
+                f'but got {tuple(embedding.shape)} and {tuple(logits.shape)}.'
+            )
         if self.covariance == 'isotropic':
             check_shape('mean', mean, logits.shape, '(N, K) with covariance="isotropic"')
         else:

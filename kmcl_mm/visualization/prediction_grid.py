@@ -10,8 +10,15 @@ _COLUMNS = 4
 _KINDS = (('found', 'tab:green'), ('missed', 'tab:orange'), ('wrong', 'tab:red'))
 
 
-def draw_prediction_grid(images: Sequence[np.ndarray], scores: np.ndarray, targets: np.ndarray,
-                         class_names: Sequence[str], threshold: float, title: str, path: Path) -> None:
+def draw_prediction_grid(
+    images: Sequence[np.ndarray],
+    scores: np.ndarray,
+    targets: np.ndarray,
+    class_names: Sequence[str],
+    threshold: float,
+    title: str,
+    path: Path,
+) -> None:
     """Draw images in a grid, each with the labels found, missed and wrongly predicted, and save it.
 
     Args:
@@ -27,8 +34,10 @@ def draw_prediction_grid(images: Sequence[np.ndarray], scores: np.ndarray, targe
         ValueError: The numbers of images, scores and targets differ, or there is no image.
     """
     if not len(images) or not len(images) == len(scores) == len(targets):
-        raise ValueError('Expected arguments `images`, `scores` and `targets` to be of one length of at least 1, but got '
-                         f'{len(images)}, {len(scores)} and {len(targets)}.')
+        raise ValueError(
+            'Expected arguments `images`, `scores` and `targets` to be of one length of at least 1, but got '
+            f'{len(images)}, {len(scores)} and {len(targets)}.'
+        )
     rows = -(-len(images) // _COLUMNS)
     figure = Figure(figsize=(3 * _COLUMNS, 3.6 * rows + 1), layout='constrained')
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).flatten()
@@ -38,12 +47,20 @@ def draw_prediction_grid(images: Sequence[np.ndarray], scores: np.ndarray, targe
         ax.imshow(image, vmin=0, vmax=255)
         predicted, present = score >= threshold, target == 1
         labels = dict(found=predicted & present, missed=~predicted & present, wrong=predicted & ~present)
-        lines = [(kind, color, [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(labels[kind])])
-                 for kind, color in _KINDS]
+        lines = [
+            (kind, color, [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(labels[kind])])
+            for kind, color in _KINDS
+        ]
         _write_below(ax, [(f'{kind}: {", ".join(names)}', color) for kind, color, names in lines if names])
     figure.suptitle(title, fontsize=14)
-    figure.text(0.5, -0.02, f'Below each image: labels found (green), missed (orange) and wrongly predicted (red), with '
-                f'their scores; a label is predicted from {threshold:.0%}.', ha='center', fontsize=11)
+    figure.text(
+        0.5,
+        -0.02,
+        f'Below each image: labels found (green), missed (orange) and wrongly predicted (red), with '
+        f'their scores; a label is predicted from {threshold:.0%}.',
+        ha='center',
+        fontsize=11,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90, bbox_inches='tight')
 

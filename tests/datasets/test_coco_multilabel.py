@@ -20,7 +20,8 @@ def instances():
     return dict(
         images=[dict(id=number, file_name=f'{number:012}.jpg', width=8, height=8) for number in (5, 3, 8, 1)],
         categories=list(CATEGORIES),
-        annotations=[box(5, 9), box(5, 4), box(5, 9), box(3, 7), box(8, 7, iscrowd=1)])
+        annotations=[box(5, 9), box(5, 4), box(5, 9), box(3, 7), box(8, 7, iscrowd=1)],
+    )
 
 
 @pytest.fixture
@@ -48,7 +49,11 @@ def load(root, **settings):
                 data_root=str(root),
                 ann_file='annotations/instances_val2017.json',
                 data_prefix='val2017',
-                metainfo=dict(classes=CLASSES)), **settings))
+                metainfo=dict(classes=CLASSES),
+            ),
+            **settings,
+        )
+    )
 
 
 def labels(dataset):
@@ -71,7 +76,9 @@ def test_images_without_boxes_and_crowd_boxes(data_root):
 
 
 def test_a_subset_of_the_classes(data_root):
-    assert labels(load(data_root(), metainfo=dict(classes=('dog', ))), ) == {5: [0]}
+    assert labels(
+        load(data_root(), metainfo=dict(classes=('dog',))),
+    ) == {5: [0]}
 
 
 def test_lazy_loading_and_serialisation(data_root):
@@ -90,14 +97,18 @@ def test_real_coco(shared_data):
             data_root=str(shared_data / 'coco_mini'),
             ann_file='annotations/instances_train2017.json',
             data_prefix='train2017',
-            pipeline=[dict(type='LoadCheckedImage'), dict(type='PackInputs')]))
+            pipeline=[dict(type='LoadCheckedImage'), dict(type='PackInputs')],
+        )
+    )
     content = json.loads((shared_data / 'coco_mini/annotations/instances_train2017.json').read_text())
     name = {category['id']: category['name'] for category in content['categories']}
     expected = {}
     for annotation in content['annotations']:
         expected.setdefault(annotation['image_id'], set()).add(name[annotation['category_id']])
-    found = {dataset.get_data_info(i)['img_id']: {COCO_CLASSES[label] for label in dataset.get_cat_ids(i)}
-             for i in range(len(dataset))}
+    found = {
+        dataset.get_data_info(i)['img_id']: {COCO_CLASSES[label] for label in dataset.get_cat_ids(i)}
+        for i in range(len(dataset))
+    }
     assert found == expected
     assert dataset[0]['inputs'].shape[0] == 3
 
@@ -114,7 +125,10 @@ def test_a_training_set_of_full_size_is_one_array_that_workers_share(tmp_path, m
     content = dict(
         images=[dict(id=number, file_name=f'{number:012}.jpg') for number in range(82081)],
         categories=CATEGORIES,
-        annotations=[dict(id=7 * i + k, image_id=i, category_id=(4, 7, 9)[k % 3]) for i in range(82081) for k in range(7)])
+        annotations=[
+            dict(id=7 * i + k, image_id=i, category_id=(4, 7, 9)[k % 3]) for i in range(82081) for k in range(7)
+        ],
+    )
     (tmp_path / 'instances.json').write_text(json.dumps(content))
     start = time.time()
     dataset = CocoMultiLabel(str(tmp_path), 'instances.json', metainfo=dict(classes=CLASSES))
@@ -123,15 +137,18 @@ def test_a_training_set_of_full_size_is_one_array_that_workers_share(tmp_path, m
     assert isinstance(dataset.data_bytes, np.ndarray) and dataset.data_bytes.nbytes < 82081 * 300
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda content: content.pop('categories'), 'COCO instances JSON.*instances_'),
-    (lambda content: content.pop('annotations'), 'COCO instances JSON'),
-    (lambda content: content.pop('images'), 'COCO instances JSON'),
-    (lambda content: content['annotations'].append(box(5, 90)), '`category_id`.*lists.*has 90'),
-    (lambda content: content['annotations'].append(box(77, 9)), '`image_id`.*lists.*has 77'),
-    (lambda content: content['annotations'][0].pop('category_id'), 'instances_val2017.json'),
-    (lambda content: content['categories'].pop(), r"hold every class, but \['bird'\].*metainfo"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda content: content.pop('categories'), 'COCO instances JSON.*instances_'),
+        (lambda content: content.pop('annotations'), 'COCO instances JSON'),
+        (lambda content: content.pop('images'), 'COCO instances JSON'),
+        (lambda content: content['annotations'].append(box(5, 90)), '`category_id`.*lists.*has 90'),
+        (lambda content: content['annotations'].append(box(77, 9)), '`image_id`.*lists.*has 77'),
+        (lambda content: content['annotations'][0].pop('category_id'), 'instances_val2017.json'),
+        (lambda content: content['categories'].pop(), r"hold every class, but \['bird'\].*metainfo"),
+    ],
+)
 def test_annotation_files_that_are_wrong(data_root, change, message):
     content = instances()
     change(content)

@@ -44,7 +44,7 @@ def test_the_digits_are_visible():
         scene = dataset[i]
         for digit in scene['digits']:
             top, left, size = digit['top'], digit['left'], digit['size']
-            area = scene['img'][top:top + size, left:left + size]
+            area = scene['img'][top : top + size, left : left + size]
             assert area.shape[:2] == (size, size)
             assert area.max() > scene['background'] + 60
 
@@ -96,8 +96,10 @@ def test_lazy_loading():
     assert digest(dataset) == digest(load())
 
 
-@pytest.mark.parametrize('settings, name', [(dict(split='val'), 'split'), (dict(num_scenes=0), 'num_scenes'),
-                                            (dict(image_size=31), 'image_size')])
+@pytest.mark.parametrize(
+    'settings, name',
+    [(dict(split='val'), 'split'), (dict(num_scenes=0), 'num_scenes'), (dict(image_size=31), 'image_size')],
+)
 def test_wrong_settings(settings, name):
     with pytest.raises(ValueError, match=f'`{name}`.*but got'):
         load(**settings)

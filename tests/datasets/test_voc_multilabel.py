@@ -9,8 +9,9 @@ CLASSES = VOCMultiLabel.METAINFO['classes']
 
 
 def annotation(*objects):
-    items = ''.join(f'<object><name>{name}</name><difficult>{difficult}</difficult></object>'
-                    for name, difficult in objects)
+    items = ''.join(
+        f'<object><name>{name}</name><difficult>{difficult}</difficult></object>' for name, difficult in objects
+    )
     return f'<annotation>{items}</annotation>'
 
 
@@ -19,7 +20,10 @@ def data_root(tmp_path):
     for folder in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
         (tmp_path / folder).mkdir(parents=True)
     contents = dict(
-        first=annotation(('dog', 0), ('cat', 1), ('dog', 1)), second=annotation(('cat', 1)), third=annotation(('car', 0)))
+        first=annotation(('dog', 0), ('cat', 1), ('dog', 1)),
+        second=annotation(('cat', 1)),
+        third=annotation(('car', 0)),
+    )
     for name, content in contents.items():
         (tmp_path / f'Annotations/{name}.xml').write_text(content)
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f'JPEGImages/{name}.jpg')
@@ -81,14 +85,17 @@ def test_real_voc(shared_data):
             assert counts[label] == len(present & listed), name
 
 
-@pytest.mark.parametrize('content, message', [
-    ('', 'VOC annotation'),
-    ('<annotation><object>', 'VOC annotation'),
-    ('{"not": "XML"}', 'VOC annotation'),
-    ('<annotation><object><difficult>0</difficult></object></annotation>', 'VOC annotation'),
-    ('<annotation><object><name>dog</name><difficult>x</difficult></object></annotation>', 'VOC annotation'),
-    (annotation(('dragon', 0)), "but got 'dragon'.*metainfo"),
-])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('', 'VOC annotation'),
+        ('<annotation><object>', 'VOC annotation'),
+        ('{"not": "XML"}', 'VOC annotation'),
+        ('<annotation><object><difficult>0</difficult></object></annotation>', 'VOC annotation'),
+        ('<annotation><object><name>dog</name><difficult>x</difficult></object></annotation>', 'VOC annotation'),
+        (annotation(('dragon', 0)), "but got 'dragon'.*metainfo"),
+    ],
+)
 def test_annotations_that_are_wrong(data_root, content, message):
     (data_root / 'Annotations/second.xml').write_text(content)
     with pytest.raises(ValueError, match=f'second.xml.*{message}|{message}.*second.xml'):

@@ -6,18 +6,18 @@ from kmcl_mm.engine import AverageLossesHook
 
 def _average(rank, folder):
     init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    outputs = dict(loss=torch.tensor(1. + rank), loss_asl=torch.tensor(10., dtype=torch.float64) * rank)
+    outputs = dict(loss=torch.tensor(1.0 + rank), loss_asl=torch.tensor(10.0, dtype=torch.float64) * rank)
     AverageLossesHook().after_train_iter(None, 0, outputs=outputs)
-    assert {name: value.item() for name, value in outputs.items()} == dict(loss=1.5, loss_asl=5.)
+    assert {name: value.item() for name, value in outputs.items()} == dict(loss=1.5, loss_asl=5.0)
     destroy_process_group()
 
 
 def test_averages_over_processes(tmp_path):
-    torch.multiprocessing.spawn(_average, args=(tmp_path, ), nprocs=2)
+    torch.multiprocessing.spawn(_average, args=(tmp_path,), nprocs=2)
 
 
 def test_leaves_one_process_alone():
-    outputs = dict(loss=torch.tensor(1.))
+    outputs = dict(loss=torch.tensor(1.0))
     AverageLossesHook().after_train_iter(None, 0, outputs=outputs)
-    assert outputs == dict(loss=1.)
+    assert outputs == dict(loss=1.0)
     AverageLossesHook().after_train_iter(None, 0, outputs=None)

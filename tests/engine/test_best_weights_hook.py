@@ -24,7 +24,6 @@ class OneWeight(BaseModel):
 
 
 class Nearness(BaseMetric):
-
     def __init__(self, goal):
         super().__init__()
         self.goal = goal
@@ -33,7 +32,7 @@ class Nearness(BaseMetric):
         self.results += data_samples
 
     def compute_metrics(self, results):
-        return dict(nearness=-abs(results[0].item() - self.goal), other=0.)
+        return dict(nearness=-abs(results[0].item() - self.goal), other=0.0)
 
 
 def train(work_dir, moves, goal, ema=True, **hook):
@@ -47,20 +46,23 @@ def train(work_dir, moves, goal, ema=True, **hook):
         train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
         val_cfg=dict(),
         val_evaluator=Evaluator([Nearness(goal)]),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)),
         default_hooks=dict(checkpoint=hook),
         custom_hooks=[dict(type='EMAHook', momentum=0.5, evaluate_on_ema=True, evaluate_on_origin=True)] if ema else [],
         default_scope='mmpretrain',
-        experiment_name=work_dir.name)
+        experiment_name=work_dir.name,
+    )
     runner.train()
-    return ([torch.load(path, weights_only=False) for path in work_dir.glob('best_*.pth')],
-            torch.load(work_dir / 'epoch_3.pth', weights_only=False))
+    return (
+        [torch.load(path, weights_only=False) for path in work_dir.glob('best_*.pth')],
+        torch.load(work_dir / 'epoch_3.pth', weights_only=False),
+    )
 
 
 @pytest.mark.parametrize('hook', [dict(), dict(save_best='auto')])
 def test_raw_weights_are_kept_where_they_are_better(tmp_path, hook):
     """1, 2, 3; the averages 1, 1.5, 2.25 stay behind."""
-    (best, ), last = train(tmp_path, [1, 1, 1], goal=3, **hook)
+    (best,), last = train(tmp_path, [1, 1, 1], goal=3, **hook)
     assert best['state_dict'] == dict(weight=3)
     assert best['meta']['weights'] == 'raw' and best['meta']['epoch'] == 3 and 'ema_state_dict' not in best
     assert last['ema_state_dict']['module.weight'] == 3 and last['state_dict']['weight'] == 2.25
@@ -69,14 +71,14 @@ def test_raw_weights_are_kept_where_they_are_better(tmp_path, hook):
 
 def test_averaged_weights_are_kept_where_they_are_better(tmp_path):
     """1, -1, 1; of the averages 1, 0, 0.5 the second is at the goal."""
-    (best, ), last = train(tmp_path, [1, -2, 2], goal=0)
+    (best,), last = train(tmp_path, [1, -2, 2], goal=0)
     assert best['state_dict'] == dict(weight=0)
     assert best['meta']['weights'] == 'ema' and best['meta']['epoch'] == 2 and 'ema_state_dict' not in best
     assert last['ema_state_dict']['module.weight'] == 1 and last['state_dict']['weight'] == 0.5
 
 
 def test_without_averaging_it_is_the_hosts_hook(tmp_path):
-    (best, ), _ = train(tmp_path, [1, 1, 1], goal=2, ema=False)
+    (best,), _ = train(tmp_path, [1, 1, 1], goal=2, ema=False)
     assert best['state_dict'] == dict(weight=2) and 'weights' not in best['meta']
 
 

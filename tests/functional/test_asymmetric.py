@@ -36,11 +36,11 @@ def test_is_cross_entropy_without_focusing_and_margin():
 def test_gradient_with_the_focusing_weight_held_still():
     _, logits, _, _, target = random_batch()
     logits.requires_grad_()
-    gradient, = torch.autograd.grad(asymmetric_loss(logits, target), logits)
+    (gradient,) = torch.autograd.grad(asymmetric_loss(logits, target), logits)
     probability = logits.detach().sigmoid()
     absent = (1 - probability + 0.05).clamp(max=1)
     slope = probability * (1 - probability)
-    expected = torch.where(target == 1, -(1 - probability), (1 - absent)**4 * slope / absent * (absent < 1))
+    expected = torch.where(target == 1, -(1 - probability), (1 - absent) ** 4 * slope / absent * (absent < 1))
     torch.testing.assert_close(gradient, expected)
 
 
@@ -49,19 +49,19 @@ def test_gradcheck_without_focusing():
     torch.autograd.gradcheck(lambda z: asymmetric_loss(z, target, gamma_neg=0, gamma_pos=0), logits.requires_grad_())
 
 
-@pytest.mark.parametrize('value', [-1e4, -100., 100., 1e4])
+@pytest.mark.parametrize('value', [-1e4, -100.0, 100.0, 1e4])
 @pytest.mark.parametrize('settings', SETTINGS)
 def test_extreme_logits_are_finite(value, settings):
     logits = torch.full((2, 3), value, requires_grad=True)
-    loss = asymmetric_loss(logits, torch.tensor([[0., 1, 0], [1, 1, 1]]), **settings)
+    loss = asymmetric_loss(logits, torch.tensor([[0.0, 1, 0], [1, 1, 1]]), **settings)
     loss.backward()
     assert loss.isfinite() and logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('wrong', [0.5, -1., 2., float('nan')])
+@pytest.mark.parametrize('wrong', [0.5, -1.0, 2.0, float('nan')])
 def test_targets_other_than_zero_and_one(wrong):
     with pytest.raises(ValueError, match=f'`target`.*0 and 1.*but got {wrong:g}'):
-        asymmetric_loss(torch.zeros(1, 2), torch.tensor([[1., wrong]]))
+        asymmetric_loss(torch.zeros(1, 2), torch.tensor([[1.0, wrong]]))
 
 
 def test_targets_of_another_shape():

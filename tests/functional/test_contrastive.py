@@ -8,12 +8,18 @@ from tests import judge
 from tests.conftest import random_batch
 
 COVARIANCES = ['isotropic', 'anisotropic']
-FORMS = [dict(jaccard='outside'), dict(jaccard='none'), dict(jaccard='inside'), dict(jaccard='inside', log_offset=1e-7),
-         dict(jaccard='none', log_offset=1e-3), dict(jaccard='outside', temperature=1.)]
+FORMS = [
+    dict(jaccard='outside'),
+    dict(jaccard='none'),
+    dict(jaccard='inside'),
+    dict(jaccard='inside', log_offset=1e-7),
+    dict(jaccard='none', log_offset=1e-3),
+    dict(jaccard='outside', temperature=1.0),
+]
 
 
 @pytest.mark.parametrize('covariance', COVARIANCES)
-@pytest.mark.parametrize('scale', [1., 7.])
+@pytest.mark.parametrize('scale', [1.0, 7.0])
 @pytest.mark.parametrize('form', FORMS)
 def test_equals_the_judge(covariance, scale, form):
     _, _, mean, variance, target = random_batch(covariance=covariance)
@@ -34,8 +40,10 @@ def test_gradcheck(covariance, form):
 def test_jaccard_inside_the_logarithm_has_no_gradient_of_its_own():
     _, _, mean, variance, target = random_batch()
     mean.requires_grad_()
-    inside, none = (torch.autograd.grad(kernel_contrastive_loss(mean, variance, target, jaccard=place), mean)[0]
-                    for place in ('inside', 'none'))
+    inside, none = (
+        torch.autograd.grad(kernel_contrastive_loss(mean, variance, target, jaccard=place), mean)[0]
+        for place in ('inside', 'none')
+    )
     torch.testing.assert_close(inside, none)
 
 
@@ -73,7 +81,7 @@ def test_extreme_inputs_are_finite(covariance, form, case):
     elif case == 'wide':
         variance = variance * 1e6
     mean, variance = mean.clone().requires_grad_(), variance.clone().requires_grad_()
-    loss = kernel_contrastive_loss(mean, variance, target, distance_scale=128., **form)
+    loss = kernel_contrastive_loss(mean, variance, target, distance_scale=128.0, **form)
     gradients = torch.autograd.grad(loss, (mean, variance))
     assert loss.isfinite() and all(gradient.isfinite().all() for gradient in gradients)
     if case in ('unlabelled', 'disjoint', 'one image'):

@@ -49,7 +49,7 @@ def test_distance_equals_the_judge(covariance):
 
 
 def test_distance_is_the_integral_of_the_root_of_two_densities():
-    mean, variance = torch.tensor([[0.3], [1.7]]).double(), torch.tensor([[1.2], [4.]]).double()
+    mean, variance = torch.tensor([[0.3], [1.7]]).double(), torch.tensor([[1.2], [4.0]]).double()
     x = torch.linspace(-40, 40, 400001, dtype=torch.float64)
     first, second = (Normal(mean[i, 0], variance[i, 0].sqrt()).log_prob(x) for i in (0, 1))
     coefficient = torch.trapezoid(((first + second) / 2).exp(), x)
@@ -57,7 +57,7 @@ def test_distance_is_the_integral_of_the_root_of_two_densities():
     torch.testing.assert_close((-result).exp(), coefficient)
 
 
-@pytest.mark.parametrize('magnitude', [1., 1e3, 1e6])
+@pytest.mark.parametrize('magnitude', [1.0, 1e3, 1e6])
 def test_identical_kernels_are_at_distance_zero_and_none_is_negative(magnitude):
     mean = torch.randn(5, 16, 3) * magnitude
     variance = 1 + torch.rand(5, 16, 3) * magnitude
@@ -92,14 +92,17 @@ def test_distance_memory_does_not_grow_with_pairs_of_dimensions():
     assert max(sizes) == mean.numel()
 
 
-@pytest.mark.parametrize('function, shapes, name', [
-    (log_kernel, ((4, 3), (4, 2, 5), (4, 2, 5)), 'mean'),
-    (log_kernel, ((4, 3), (4, 5), (4, 6)), 'variance'),
-    (log_kernel, ((4, 3), (5, 5), (5, 5)), 'embedding'),
-    (log_kernel, ((4, 3), (4, ), (4, )), 'mean'),
-    (bhattacharyya_distance, ((4, 3), (4, 3), (4, 5), (4, 5)), 'other_mean'),
-    (bhattacharyya_distance, ((4, 3), (4, 3), (4, 3), (2, 3)), 'other_variance'),
-])
+@pytest.mark.parametrize(
+    'function, shapes, name',
+    [
+        (log_kernel, ((4, 3), (4, 2, 5), (4, 2, 5)), 'mean'),
+        (log_kernel, ((4, 3), (4, 5), (4, 6)), 'variance'),
+        (log_kernel, ((4, 3), (5, 5), (5, 5)), 'embedding'),
+        (log_kernel, ((4, 3), (4,), (4,)), 'mean'),
+        (bhattacharyya_distance, ((4, 3), (4, 3), (4, 5), (4, 5)), 'other_mean'),
+        (bhattacharyya_distance, ((4, 3), (4, 3), (4, 3), (2, 3)), 'other_variance'),
+    ],
+)
 def test_wrong_shapes_name_the_argument(function, shapes, name):
     with pytest.raises(ValueError, match=f'`{name}`.*but got'):
         function(*map(torch.ones, shapes))

@@ -1,13 +1,17 @@
 """On an accelerator no loss makes the host wait for a value.
 
-Tensors on the meta device have no values: whatever asked for one (`.item()`, a boolean mask as index, `nonzero`, an `if` on
-a tensor) would fail here.
+Tensors on the meta device have no values: whatever asked for one (`.item()`, a boolean mask as index, `nonzero`, an
+`if` on a tensor) would fail here.
 """
 
 import pytest
 
-from kmcl_mm.functional import (asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss,
-                                reconstruction_loss)
+from kmcl_mm.functional import (
+    asymmetric_loss,
+    clamped_reconstruction_loss,
+    kernel_contrastive_loss,
+    reconstruction_loss,
+)
 from tests.conftest import random_batch
 
 LOSSES = [
@@ -16,7 +20,8 @@ LOSSES = [
     clamped_reconstruction_loss,
     lambda embedding, logits, mean, variance, target: kernel_contrastive_loss(mean, variance, target),
     lambda embedding, logits, mean, variance, target: kernel_contrastive_loss(
-        mean, variance, target, jaccard='inside', log_offset=1e-7),
+        mean, variance, target, jaccard='inside', log_offset=1e-7
+    ),
 ]
 
 

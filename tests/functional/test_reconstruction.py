@@ -68,10 +68,12 @@ def test_exact_keeps_its_gradient_in_many_dimensions_where_the_clamped_form_lose
 
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('covariance', COVARIANCES)
-@pytest.mark.parametrize('logit, mean_scale', [(-100., 1.), (100., 1.), (-1e4, 1.), (0., 1e4), (-100., 1e4)])
+@pytest.mark.parametrize('logit, mean_scale', [(-100.0, 1.0), (100.0, 1.0), (-1e4, 1.0), (0.0, 1e4), (-100.0, 1e4)])
 def test_extreme_inputs_are_finite(form, covariance, logit, mean_scale):
     embedding, logits, mean, variance, target = random_batch(covariance=covariance, dtype=torch.float32)
-    inputs = [part.requires_grad_() for part in (embedding, torch.full_like(logits, logit), mean * mean_scale, variance)]
+    inputs = [
+        part.requires_grad_() for part in (embedding, torch.full_like(logits, logit), mean * mean_scale, variance)
+    ]
     loss = form(*inputs, target)
     assert loss.isfinite()
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, inputs))

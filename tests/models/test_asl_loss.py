@@ -12,10 +12,12 @@ def test_in_the_hosts_linear_head():
             type='MultiLabelLinearClsHead',
             num_classes=4,
             in_channels=6,
-            loss=dict(type='ASLLoss', gamma_neg=3, clip=0.1, loss_weight=2.)))
-    feats, target = torch.randn(3, 6), torch.tensor([[0., 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
-    loss = head.loss((feats, ), [DataSample().set_gt_score(row) for row in target])['loss']
-    expected = 2 * judge.asymmetric(head((feats, )), target, gamma_neg=3, clip=0.1)
+            loss=dict(type='ASLLoss', gamma_neg=3, clip=0.1, loss_weight=2.0),
+        )
+    )
+    feats, target = torch.randn(3, 6), torch.tensor([[0.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    loss = head.loss((feats,), [DataSample().set_gt_score(row) for row in target])['loss']
+    expected = 2 * judge.asymmetric(head((feats,)), target, gamma_neg=3, clip=0.1)
     torch.testing.assert_close(loss.item(), expected, rtol=1e-5, atol=0)
 
 

@@ -8,7 +8,7 @@ def test_training_leaves_it_as_it_was():
     frozen.load_state_dict(trained.state_dict())
     before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
     images = torch.randn(2, 3, 32, 32)
-    feature, = frozen.train()(images)
+    (feature,) = frozen.train()(images)
     assert not feature.requires_grad
     assert all(tensor.equal(before[name]) for name, tensor in frozen.state_dict().items())
     trained.eval()

@@ -7,8 +7,12 @@ from mmpretrain.structures import DataSample
 from kmcl_mm.models import KMCLHead
 from tests.conftest import golden_cases
 
-PAIRINGS = [('isotropic', 'bhattacharyya'), ('isotropic', 'rbf'), ('anisotropic', 'bhattacharyya'),
-            ('anisotropic', 'mahalanobis')]
+PAIRINGS = [
+    ('isotropic', 'bhattacharyya'),
+    ('isotropic', 'rbf'),
+    ('anisotropic', 'bhattacharyya'),
+    ('anisotropic', 'mahalanobis'),
+]
 SIMILARITIES = dict(BC='bhattacharyya', RBF='rbf', MKS='mahalanobis')
 LAYERS = {'downsampler': 'embedding', 'kmm.pi': 'logits', 'kmm.mean': 'mean', 'kmm.var': 'variance'}
 
@@ -23,7 +27,11 @@ def build_head(covariance='anisotropic', similarity='bhattacharyya', variant='ex
                 covariance=covariance,
                 similarity=similarity,
                 embedding_channels=8,
-                loss=dict(type='KMCLLoss', variant=variant, covariance=covariance)), **settings))
+                loss=dict(type='KMCLLoss', variant=variant, covariance=covariance),
+            ),
+            **settings,
+        )
+    )
 
 
 def samples(targets):
@@ -38,9 +46,11 @@ def golden_mixture(golden):
     for name, tensor in golden.tensors.items():
         if name.startswith('state/'):
             layer, kind = name.removeprefix('state/').rsplit('.', 1)
-            state[f'{LAYERS[layer]}.{kind}'] = tensor.squeeze(-1) if layer == 'downsampler' and kind == 'weight' else tensor
+            state[f'{LAYERS[layer]}.{kind}'] = (
+                tensor.squeeze(-1) if layer == 'downsampler' and kind == 'weight' else tensor
+            )
     head.load_state_dict(state)
-    return head.mixture((golden['in/features'], ))
+    return head.mixture((golden['in/features'],))
 
 
 @golden_cases('head')
@@ -52,9 +62,14 @@ def test_equals_the_published_code(golden):
 @pytest.mark.parametrize('covariance, similarity', PAIRINGS)
 def test_shapes_and_variances(covariance, similarity):
     head = build_head(covariance, similarity)
-    mixture = head.mixture((torch.randn(3, 12) * 100, ))
+    mixture = head.mixture((torch.randn(3, 12) * 100,))
     kernels = (3, 5) if covariance == 'isotropic' else (3, 8, 5)
-    assert [tuple(part.shape) for part in mixture] == [(3, 12 if covariance == 'isotropic' else 8), (3, 5), kernels, kernels]
+    assert [tuple(part.shape) for part in mixture] == [
+        (3, 12 if covariance == 'isotropic' else 8),
+        (3, 5),
+        kernels,
+        kernels,
+    ]
     assert mixture.variance.min() >= 1
     if similarity in ('rbf', 'mahalanobis'):
         assert mixture.variance.eq(mixture.variance[..., :1]).all()
@@ -66,7 +81,7 @@ def test_losses_reach_every_parameter(covariance, similarity, variant):
     """A parameter without a gradient would stop distributed training."""
     head = build_head(covariance, similarity, variant)
     head.init_weights()
-    losses = head.loss((torch.randn(4, 12), ), samples([[1, 0, 0, 1, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0] * 5]))
+    losses = head.loss((torch.randn(4, 12),), samples([[1, 0, 0, 1, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0] * 5]))
     assert set(losses) == {'loss_asl', 'loss_reconstruction', 'loss_contrastive'}
     sum(losses.values()).backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in head.parameters())
@@ -74,7 +89,7 @@ def test_losses_reach_every_parameter(covariance, similarity, variant):
 
 def test_targets_may_be_indices():
     head = build_head()
-    feats = (torch.randn(2, 12), )
+    feats = (torch.randn(2, 12),)
     indices = [DataSample().set_gt_label(torch.tensor([0, 3])), DataSample().set_gt_label(torch.tensor([1]))]
     by_index, by_score = head.loss(feats, indices), head.loss(feats, samples([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]]))
     assert by_index == by_score
@@ -104,32 +119,38 @@ def test_initial_values_from_the_configuration():
 def test_is_a_multilabel_head_of_the_host():
     head = build_head(thr=0.8)
     assert isinstance(head, MultiLabelClsHead)
-    feats = (torch.randn(2, 12), )
+    feats = (torch.randn(2, 12),)
     logits = head(feats)
     torch.testing.assert_close(logits, head.mixture(feats).logits)
     with torch.no_grad():
-        head.logits.weight.zero_(), head.logits.bias.copy_(torch.tensor([5., -5, 1, 2, -1]))
-    prediction, = head.predict((torch.randn(1, 12), ))
-    torch.testing.assert_close(prediction.pred_score, torch.tensor([5., -5, 1, 2, -1]).sigmoid())
+        head.logits.weight.zero_(), head.logits.bias.copy_(torch.tensor([5.0, -5, 1, 2, -1]))
+    (prediction,) = head.predict((torch.randn(1, 12),))
+    torch.testing.assert_close(prediction.pred_score, torch.tensor([5.0, -5, 1, 2, -1]).sigmoid())
     assert prediction.pred_label.tolist() == [0, 3]
     head.thr, head.topk = None, 3
-    assert sorted(head.predict((torch.randn(1, 12), ))[0].pred_label.tolist()) == [0, 2, 3]
+    assert sorted(head.predict((torch.randn(1, 12),))[0].pred_label.tolist()) == [0, 2, 3]
 
 
 def test_variances_are_float32_in_a_half_precision_network():
-    mixture = build_head().bfloat16().mixture((torch.randn(2, 12).bfloat16(), ))
+    mixture = build_head().bfloat16().mixture((torch.randn(2, 12).bfloat16(),))
     assert mixture.variance.dtype == torch.float32 and mixture.variance.min() >= 1
 
 
-@pytest.mark.parametrize('settings, message', [
-    (dict(covariance='isotropic', similarity='mahalanobis'), "`similarity`.*'rbf'.*isotropic.*but got 'mahalanobis'"),
-    (dict(covariance='anisotropic', similarity='rbf'), "`similarity`.*'mahalanobis'.*anisotropic.*but got 'rbf'"),
-    (dict(covariance='diagonal', loss=dict(type='KMCLLoss')), "`covariance`.*but got 'diagonal'"),
-    (dict(similarity='cosine'), "`similarity`.*but got 'cosine'"),
-    (dict(num_classes=0), '`num_classes`.*positive integer.*but got 0'),
-    (dict(in_channels=2.5), '`in_channels`.*positive integer.*but got 2.5'),
-    (dict(loss=dict(type='KMCLLoss', covariance='isotropic')), "`loss`.*'anisotropic'.*but got 'isotropic'"),
-])
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (
+            dict(covariance='isotropic', similarity='mahalanobis'),
+            "`similarity`.*'rbf'.*isotropic.*but got 'mahalanobis'",
+        ),
+        (dict(covariance='anisotropic', similarity='rbf'), "`similarity`.*'mahalanobis'.*anisotropic.*but got 'rbf'"),
+        (dict(covariance='diagonal', loss=dict(type='KMCLLoss')), "`covariance`.*but got 'diagonal'"),
+        (dict(similarity='cosine'), "`similarity`.*but got 'cosine'"),
+        (dict(num_classes=0), '`num_classes`.*positive integer.*but got 0'),
+        (dict(in_channels=2.5), '`in_channels`.*positive integer.*but got 2.5'),
+        (dict(loss=dict(type='KMCLLoss', covariance='isotropic')), "`loss`.*'anisotropic'.*but got 'isotropic'"),
+    ],
+)
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         build_head(**settings)
@@ -138,19 +159,23 @@ def test_wrong_settings(settings, message):
 def test_features_that_do_not_fit():
     head = build_head()
     with pytest.raises(ValueError, match='in_channels = 12.*but got 7'):
-        head((torch.zeros(2, 7), ))
+        head((torch.zeros(2, 7),))
     with pytest.raises(ValueError, match=r'pooled.*but got \(2, 12, 7, 7\).*GlobalAveragePooling'):
-        head.mixture((torch.zeros(2, 12, 7, 7), ))
+        head.mixture((torch.zeros(2, 12, 7, 7),))
 
 
 def test_targets_that_do_not_fit():
     with pytest.raises(ValueError, match=r'`target`.*\(1, 5\).*but got \(1, 4\)'):
-        build_head().loss((torch.zeros(1, 12), ), samples([[0, 1, 0, 0]]))
+        build_head().loss((torch.zeros(1, 12),), samples([[0, 1, 0, 0]]))
     with pytest.raises(ValueError, match='`target`.*but got 0.3'):
-        build_head().loss((torch.zeros(1, 12), ), samples([[0, 0.3, 0, 0, 1]]))
+        build_head().loss((torch.zeros(1, 12),), samples([[0, 0.3, 0, 0, 1]]))
 
 
 def test_isotropic_embedding_is_the_features():
     feats = torch.randn(2, 12)
-    assert KMCLHead(5, 12, 'isotropic', loss=dict(type='KMCLLoss', covariance='isotropic')).mixture(
-        (feats, )).embedding is feats
+    assert KMCLHead(5, 12, 'isotropic').mixture((feats,)).embedding is feats
+
+
+@pytest.mark.parametrize('covariance', ['isotropic', 'anisotropic'])
+def test_the_loss_takes_over_the_covariance_of_the_head(covariance):
+    assert KMCLHead(5, 12, covariance).loss_module.covariance == covariance

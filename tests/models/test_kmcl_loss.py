@@ -14,11 +14,20 @@ NAMES = dict(loss_asl='asl', loss_reconstruction='reconstruction', loss_contrast
 def golden_loss(golden):
     """The reference variant on a golden case: losses, and the inputs, whose gradients are wanted."""
     settings = golden.settings
-    loss = KMCLLoss('reference', settings['covariance'], settings['gamma_neg'], settings['gamma_pos'], settings['clip'],
-                    settings['temperature'])
+    loss = KMCLLoss(
+        'reference',
+        settings['covariance'],
+        settings['gamma_neg'],
+        settings['gamma_pos'],
+        settings['clip'],
+        settings['temperature'],
+    )
     inputs = {name: golden[f'in/{name}'].requires_grad_() for name in ('features', 'logits', 'mean', 'variance')}
-    shape = (settings['B'], settings['M'], settings['K']) if settings['covariance'] == 'anisotropic' else (
-        settings['B'], settings['K'])
+    shape = (
+        (settings['B'], settings['M'], settings['K'])
+        if settings['covariance'] == 'anisotropic'
+        else (settings['B'], settings['K'])
+    )
     kernels = [inputs[name].view(shape) for name in ('mean', 'variance')]
     return loss(inputs['features'], inputs['logits'], *kernels, golden['in/target']), inputs
 
@@ -45,14 +54,22 @@ def test_exact_equals_the_judge(covariance, unlabelled):
     expected = dict(
         loss_asl=judge.asymmetric(logits, target),
         loss_reconstruction=judge.reconstruction(*batch),
-        loss_contrastive=judge.contrastive(mean, variance, target, scale=4 if covariance == 'isotropic' else 1))
+        loss_contrastive=judge.contrastive(mean, variance, target, scale=4 if covariance == 'isotropic' else 1),
+    )
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], torch.tensor(value, dtype=torch.float64))
 
 
-@pytest.mark.parametrize('variant, covariance, scale', [('reference', 'anisotropic', 4), ('exact', 'isotropic', 4),
-                                                        ('reference', 'isotropic', 4), ('exact', 'anisotropic', 1)])
+@pytest.mark.parametrize(
+    'variant, covariance, scale',
+    [
+        ('reference', 'anisotropic', 4),
+        ('exact', 'isotropic', 4),
+        ('reference', 'isotropic', 4),
+        ('exact', 'anisotropic', 1),
+    ],
+)
 def test_contrast_settings_of_each_variant(variant, covariance, scale):
     batch = random_batch(covariance=covariance)
     jaccard, offset = dict(reference=('inside', 1e-7), exact=('outside', 0))[variant]
@@ -62,7 +79,7 @@ def test_contrast_settings_of_each_variant(variant, covariance, scale):
 
 def test_settings_on_top_of_a_variant():
     batch = random_batch()
-    loss = MODELS.build(dict(type='KMCLLoss', variant='reference', jaccard='none', distance_scale=2., temperature=0.5))
+    loss = MODELS.build(dict(type='KMCLLoss', variant='reference', jaccard='none', distance_scale=2.0, temperature=0.5))
     expected = judge.contrastive(*batch[2:], scale=2, jaccard='none', offset=1e-7, temperature=0.5)
     assert loss(*batch)['loss_contrastive'].item() == pytest.approx(expected, rel=1e-7)
 
@@ -70,7 +87,7 @@ def test_settings_on_top_of_a_variant():
 def test_weights():
     batch = random_batch()
     plain = KMCLLoss('exact')(*batch)
-    weights = dict(asl=2., reconstruction=3., contrastive=0.)
+    weights = dict(asl=2.0, reconstruction=3.0, contrastive=0.0)
     weighted = KMCLLoss('exact', **{f'{name}_weight': weight for name, weight in weights.items()})(*batch)
     for name, weight in weights.items():
         torch.testing.assert_close(weighted[f'loss_{name}'], weight * plain[f'loss_{name}'])
@@ -81,8 +98,9 @@ def test_weights():
 def test_gradcheck(variant, covariance):
     *inputs, target = random_batch(4, 3, 3, covariance)
     loss = KMCLLoss(variant, covariance, gamma_neg=0)  # with focusing the gradient is not the value's own
-    torch.autograd.gradcheck(lambda *parts: tuple(loss(*parts, target).values()),
-                             [part.requires_grad_() for part in inputs])
+    torch.autograd.gradcheck(
+        lambda *parts: tuple(loss(*parts, target).values()), [part.requires_grad_() for part in inputs]
+    )
 
 
 @pytest.mark.parametrize('variant', ['reference', 'exact'])
@@ -108,13 +126,16 @@ def test_small_batches_with_extreme_inputs_are_finite(variant, covariance, image
     assert all(value.isfinite().all() for value in (*losses.values(), *gradients))
 
 
-@pytest.mark.parametrize('settings, name', [
-    (dict(variant='published'), 'variant'),
-    (dict(covariance='diagonal'), 'covariance'),
-    (dict(temperature=0), 'temperature'),
-    (dict(jaccard='twice'), 'jaccard'),
-    (dict(covariance='isotropic', distance_scale=1.), 'distance_scale'),
-])
+@pytest.mark.parametrize(
+    'settings, name',
+    [
+        (dict(variant='published'), 'variant'),
+        (dict(covariance='diagonal'), 'covariance'),
+        (dict(temperature=0), 'temperature'),
+        (dict(jaccard='twice'), 'jaccard'),
+        (dict(covariance='isotropic', distance_scale=1.0), 'distance_scale'),
+    ],
+)
 def test_wrong_settings(settings, name):
     with pytest.raises(ValueError, match=f'`{name}`.*but got'):
         KMCLLoss(**settings)

@@ -3,7 +3,8 @@
 _base_ = './recipe.py'
 
 data_preprocessor = dict(
-    num_classes=80, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True)
+    num_classes=80, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True
+)
 
 train_dataloader = dict(
     batch_size=64,
@@ -15,7 +16,9 @@ train_dataloader = dict(
         data_root='data/coco',
         ann_file='annotations/instances_train2014.json',
         data_prefix='train2014',
-        pipeline={{_base_.train_pipeline_224}}))
+        pipeline={{_base_.train_pipeline_224}},
+    ),
+)
 val_dataloader = dict(
     batch_size=64,
     num_workers=8,
@@ -26,7 +29,9 @@ val_dataloader = dict(
         ann_file='annotations/instances_val2014.json',
         data_prefix='val2014',
         test_mode=True,
-        pipeline={{_base_.test_pipeline_224}}))
+        pipeline={{_base_.test_pipeline_224}},
+    ),
+)
 test_dataloader = val_dataloader
 
 # mAP, and precision, recall and F1 at threshold 0.8 and of each image's top 3, a label (macro) and overall (micro).

@@ -33,7 +33,8 @@ def _train_pipeline(size):
             magnitude_level=9,
             magnitude_std='inf',
             total_level=9,
-            hparams=dict(pad_val=128)),
+            hparams=dict(pad_val=128),
+        ),
         dict(type='PackInputs'),
     ]
 

@@ -4,7 +4,8 @@
 _base_ = './recipe.py'
 
 data_preprocessor = dict(
-    num_classes=20, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True)
+    num_classes=20, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True
+)
 
 train_dataloader = dict(
     batch_size=64,
@@ -15,7 +16,9 @@ train_dataloader = dict(
         type='VOCMultiLabel',
         data_root='data/VOCdevkit/VOC2007',
         split='trainval',
-        pipeline={{_base_.train_pipeline_224}}))
+        pipeline={{_base_.train_pipeline_224}},
+    ),
+)
 val_dataloader = dict(
     batch_size=64,
     num_workers=8,
@@ -25,7 +28,9 @@ val_dataloader = dict(
         data_root='data/VOCdevkit/VOC2007',
         split='test',
         test_mode=True,
-        pipeline={{_base_.test_pipeline_224}}))
+        pipeline={{_base_.test_pipeline_224}},
+    ),
+)
 test_dataloader = val_dataloader
 
 val_evaluator = [

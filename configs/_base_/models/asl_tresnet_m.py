@@ -4,5 +4,11 @@ _base_ = './kmcl_tresnet_m.py'
 
 model = dict(
     head=dict(
-        _delete_=True, type='MultiLabelLinearClsHead', num_classes=80, in_channels=2048, loss=dict(type='ASLLoss'),
-        thr=0.8))
+        _delete_=True,
+        type='MultiLabelLinearClsHead',
+        num_classes=80,
+        in_channels=2048,
+        loss=dict(type='ASLLoss'),
+        thr=0.8,
+    )
+)

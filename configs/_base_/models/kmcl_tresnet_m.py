@@ -11,4 +11,6 @@ model = dict(
         in_channels=2048,
         covariance='anisotropic',
         similarity='bhattacharyya',
-        loss=dict(type='KMCLLoss', variant='reference', covariance='anisotropic')))
+        loss=dict(type='KMCLLoss', variant='reference'),
+    ),
+)

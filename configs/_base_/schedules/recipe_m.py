@@ -4,18 +4,15 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     optimizer=dict(type='Adam', lr=2e-4, weight_decay=1e-4),
     # Weight decay on weights only: none on biases, norms or any 1-d parameter.
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+)
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=2e-4, pct_start=0.2, begin=0, end=40, by_epoch=True, convert_to_iter_based=True)
+    type='OneCycleLR', eta_max=2e-4, pct_start=0.2, begin=0, end=40, by_epoch=True, convert_to_iter_based=True
+)
 train_cfg = dict(by_epoch=True, max_epochs=40, val_interval=1)
 auto_scale_lr = dict(base_batch_size=64)
 
 custom_hooks = [
     dict(type='AverageLossesHook'),
-    dict(
-        type='EMAHook',
-        momentum=3e-4,
-        update_buffers=True,
-        evaluate_on_ema=True,
-        evaluate_on_origin=True),
+    dict(type='EMAHook', momentum=3e-4, update_buffers=True, evaluate_on_ema=True, evaluate_on_origin=True),
 ]

@@ -50,7 +50,7 @@ class RandomColorCutout(BaseTransform):
         row, column, color = self._random_square(height, width, channels)
         side_y, side_x = round(self.ratio * height), round(self.ratio * width)
         top, left = row - side_y // 2, column - side_x // 2
-        img[max(top, 0):max(top + side_y, 0), max(left, 0):max(left + side_x, 0)] = color
+        img[max(top, 0) : max(top + side_y, 0), max(left, 0) : max(left + side_x, 0)] = color
         results['img'] = img
         return results
 

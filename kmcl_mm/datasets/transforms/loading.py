@@ -30,5 +30,7 @@ class LoadCheckedImage(LoadImageFromFile):
         try:
             return super().transform(results)
         except Exception as error:
-            raise ValueError(f'Expected {results["img_path"]} to be an image, but it cannot be read: {error!r}. Restore '
-                             'the file, or take it out of the annotations.') from error
+            raise ValueError(
+                f'Expected {results["img_path"]} to be an image, but it cannot be read: {error!r}. Restore '
+                'the file, or take it out of the annotations.'
+            ) from error

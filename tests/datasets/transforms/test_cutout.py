@@ -16,7 +16,7 @@ def test_paints_one_rectangle_in_one_colour():
     for _ in range(300):
         result, mask = cut()
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        area = result[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        area = result[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert (area == area[0, 0]).all()
         assert mask.sum() == area.shape[0] * area.shape[1]
         sizes.append(area.shape[:2])
