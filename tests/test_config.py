@@ -1,12 +1,16 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.optim import build_optim_wrapper
 from mmengine.optim.scheduler import OneCycleLR
 from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
 from mmpretrain.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from PIL import Image
 from torch import nn
 
 import kmcl_mm
@@ -175,3 +179,21 @@ def test_get_config_returns_a_configuration_to_change():
     assert isinstance(cfg, Config)
     cfg.train_cfg.max_epochs = 1
     assert kmcl_mm.get_config('kmcl_tresnet_m_digits').train_cfg.max_epochs != 1
+
+
+@pytest.mark.parametrize('name, size', [('kmcl_tresnet_m_coco', 224), ('kmcl_tresnet_l_coco', 448)])
+def test_the_training_images(tmp_path, name, size):
+    """Every random operation takes an image of any shape to S x S, and the same seed gives the same image."""
+    pixels = np.random.RandomState(0).randint(0, 256, (100, 37, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'image.png')
+    cfg = kmcl_mm.get_config(name)
+    init_default_scope('mmpretrain')
+    pipeline = Compose(cfg.train_dataloader.dataset.pipeline)
+
+    def draw(seed):
+        set_random_seed(seed)
+        return pipeline(dict(img_path=str(tmp_path / 'image.png'), gt_label=[0]))['inputs']
+
+    images = [draw(seed) for seed in range(40)]
+    assert all(image.shape == (3, size, size) and image.dtype == torch.uint8 for image in images)
+    assert draw(3).equal(images[3]) and not draw(4).equal(images[3])
