@@ -46,7 +46,7 @@ def check() -> None:
     """
     original, maintained = _installed(_ORIGINAL), _installed(_MAINTAINED)
     if original and maintained:
-        names = ' '.join(sorted(name for name, _ in (*original.values(), *maintained.values())))
+        names = ' '.join(sorted(distribution for _, distribution, _ in (*original, *maintained)))
         raise ImportError(
             f'kmcl_mm found packages of two families that overwrite each other: {names}. Keep one:\n'
             f'    pip uninstall -y {names}\n    {_INSTALL_MAINTAINED}'
@@ -54,13 +54,13 @@ def check() -> None:
     family, installed, command = (
         (_ORIGINAL, original, _INSTALL_ORIGINAL) if original else (_MAINTAINED, maintained, _INSTALL_MAINTAINED)
     )
-    missing = [name for name in family if name not in installed]
+    missing = [name for name in family if name not in {found for found, _, _ in installed}]
     if missing:
         raise ImportError(
             f'kmcl_mm needs mmengine, mmcv and mmpretrain; not installed: {", ".join(missing)}. '
             f'Install them:\n    {command}'
         )
-    for name, (distribution, version) in installed.items():
+    for name, distribution, version in installed:
         lowest = family[name][1]
         if Version(version) < Version(lowest):
             raise ImportError(
@@ -68,13 +68,13 @@ def check() -> None:
             )
 
 
-def _installed(family: Dict) -> Dict[str, Tuple[str, str]]:
-    """Import name -> (distribution, version) of what is installed of a family."""
-    found = {}
+def _installed(family: Dict) -> List[Tuple[str, str, str]]:
+    """Import name, distribution and version of what is installed of a family."""
+    found = []
     for name, (distributions, _) in family.items():
         for distribution in distributions:
             with contextlib.suppress(metadata.PackageNotFoundError):
-                found[name] = distribution, metadata.version(distribution)
+                found.append((name, distribution, metadata.version(distribution)))
     return found
 
 

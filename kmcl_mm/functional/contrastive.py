@@ -76,22 +76,18 @@ def kernel_contrastive_loss(
 
     overlap = (anchor_target @ target.T).masked_fill(is_self, 0)
     union = anchor_target.sum(dim=1, keepdim=True) + target.sum(dim=1) - overlap
-    similarity_of_labels = overlap / union.clamp(min=1)
-    if jaccard == 'inside':
-        log_share = _log_with_factor(log_share, similarity_of_labels.unsqueeze(-1), log_offset)
-    elif log_offset:
-        log_share = (log_share.exp() + log_offset).log()
-
+    jaccard_index = overlap / union.clamp(min=1)
     shares_label = overlap > 0
-    pair_weight = similarity_of_labels if jaccard == 'outside' else shares_label.to(mean.dtype)
-    pair_weight = pair_weight / shares_label.sum(dim=1, keepdim=True).clamp(min=1)
+
+    if log_offset:
+        factor = jaccard_index.unsqueeze(-1) if jaccard == 'inside' else 1
+        log_share = (factor * log_share.exp() + log_offset).log()
+    elif jaccard == 'inside':
+        # Where the index is 0 no label is shared, and any finite number will do.
+        log_share = log_share + jaccard_index.clamp(min=torch.finfo(jaccard_index.dtype).tiny).log().unsqueeze(-1)
     log_share = log_share.masked_fill(is_self.unsqueeze(-1), 0)
+
+    pair_weight = jaccard_index if jaccard == 'outside' else shares_label.to(mean.dtype)
+    pair_weight = pair_weight / shares_label.sum(dim=1, keepdim=True).clamp(min=1)
     shared_labels = anchor_target.unsqueeze(1) * target
     return -(pair_weight * (shared_labels * log_share).sum(dim=-1)).sum() / max(len(anchor_target), 1)
-
-
-def _log_with_factor(log_share: Tensor, factor: Tensor, offset: float) -> Tensor:
-    """log(factor * exp(log_share) + offset); where factor and offset are 0, which no pair uses, something finite."""
-    if offset:
-        return (factor * log_share.exp() + offset).log()
-    return log_share + factor.clamp(min=torch.finfo(factor.dtype).tiny).log()
