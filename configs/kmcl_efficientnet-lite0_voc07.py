@@ -5,7 +5,7 @@
 #     python tools/train.py configs/kmcl_efficientnet-lite0_voc07.py --cfg-options \
 #         model.backbone.checkpoint_path=FILE
 # To fine-tune the backbone as well, add a lower rate:
-#         model.backbone.type=TIMMBackbone optim_wrapper.optimizer.lr=3e-4 param_scheduler.eta_max=3e-4
+#         model.backbone.type=TIMMBackbone param_scheduler.eta_max=3e-4
 
 _base_ = ['_base_/datasets/voc07_224.py', '_base_/default_runtime.py']
 

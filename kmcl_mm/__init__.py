@@ -7,8 +7,8 @@ Importing the package checks the host and registers its modules, so that a confi
 from . import host
 
 host.check()
-host.silence_missing_operators()
 host.leave_out_broken_multimodal_models()
+host.import_quietly()
 host.load_checkpoints_safely()
 
 from . import datasets, engine, models  # noqa: E402

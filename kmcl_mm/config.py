@@ -12,9 +12,10 @@ def config_folder() -> Path:
         FileNotFoundError: The package was installed without them.
     """
     package = Path(__file__).parent
-    for folder in (package / '.mim/configs', package.parent / 'configs'):
-        if folder.is_dir():
-            return folder
+    if (package / '.mim/configs').is_dir():
+        return package / '.mim/configs'
+    if (package.parent / 'setup.py').is_file():
+        return package.parent / 'configs'
     raise FileNotFoundError(
         f'Expected the configurations of kmcl_mm in {package / ".mim/configs"}, but there are none. '
         'Reinstall kmcl_mm from a wheel or a whole checkout.'
@@ -28,7 +29,8 @@ def get_config(name: str) -> Config:
         name: Name of its file, without the ending.
 
     Returns:
-        The configuration, ready to be changed and run.
+        The configuration, to be changed. To run it set its ``work_dir``, call :func:`kmcl_mm.host.fit_to_machine` where
+        there is no GPU, and hand it to MMEngine's ``Runner.from_cfg``.
 
     Raises:
         ValueError: There is no such configuration; the message lists those there are.

@@ -4,10 +4,13 @@ No other file knows that there are two families. Every work-around stands here, 
 """
 
 import contextlib
+import importlib
 import importlib.util
+import io
 import logging
 import os
 import pickle
+import re
 import warnings
 from importlib import metadata
 from pathlib import Path
@@ -78,12 +81,15 @@ def _installed(family: Dict) -> List[Tuple[str, str, str]]:
     return found
 
 
-def silence_missing_operators() -> None:
-    """Keep quiet about compiled operators that nothing here uses.
+def import_quietly() -> None:
+    """Import the host without its remarks about optional parts that nothing here uses.
 
-    Fault: MMCV without compiled operators (mmcv-lite and the maintained family's wheel) warns of one at each import.
+    Faults: MMCV without compiled operators (mmcv-lite and the maintained family's wheel) warns of one at each import,
+    and the maintained MMPretrain prints that an optional package is missing.
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    with contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module('mmpretrain.datasets')
 
 
 def leave_out_broken_multimodal_models() -> None:
@@ -119,16 +125,14 @@ def load_checkpoints_safely() -> None:
             try:
                 return load(filename, map_location, logger)
             except pickle.UnpicklingError as error:
-                # torch's message advises to load such a file all the same; one of its lines says what was asked for.
-                reasons = [line.strip() for line in str(error).splitlines() if 'WeightsUnpickler' in line] or [error]
                 raise ValueError(
                     f'Expected the checkpoint {filename} to hold tensors, plain containers and the training state '
-                    'only, but it asks for something else, which could run code, and was not loaded. Use a checkpoint '
-                    f'that holds a state_dict alone, from a source you trust. ({reasons[0]})'
+                    f'only, but it {_what_was_refused(error)}. It was not loaded. Use a checkpoint that holds a '
+                    'state_dict, from a source you trust.'
                 ) from None
-            except FileNotFoundError:
-                raise
             except (EOFError, OSError, RuntimeError) as error:
+                if isinstance(error, PermissionError) or not os.path.isfile(os.path.expanduser(filename)):
+                    raise
                 raise ValueError(
                     f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '
                     'be truncated: use an earlier checkpoint, or copy it again.'
@@ -139,6 +143,14 @@ def load_checkpoints_safely() -> None:
     CheckpointLoader.load_checkpoint = CheckpointLoader.load_without_running_code = staticmethod(
         load_without_running_code
     )
+
+
+def _what_was_refused(error: pickle.UnpicklingError) -> str:
+    """The name in torch's message, the rest of which advises to load such a file all the same."""
+    name = re.search(r'GLOBAL ([\w.]+)|asks for (.+)', str(error))
+    if name is None:
+        return 'is no such checkpoint, or holds something that could run code'
+    return f'asks for {name[1] or name[2]}, which could run code'
 
 
 @contextlib.contextmanager
@@ -187,7 +199,7 @@ def _methods_in_state() -> Dict[type, Tuple[str, ...]]:
 def _known_method(owner: type, name: str) -> Callable:
     names = next((names for known, names in _methods_in_state().items() if known is owner), ())
     if name not in names:
-        raise pickle.UnpicklingError(f'it asks for the attribute {name!r} of {owner!r}')
+        raise pickle.UnpicklingError(f'asks for the attribute {name!r} of {owner!r}')
     return getattr(owner, name)
 
 
@@ -225,6 +237,18 @@ def fit_to_machine(cfg) -> None:
     cfg.model_wrapper_cfg.device_ids = None
 
 
+def leave_out_pretrained_weights(cfg) -> None:
+    """Build the model without fetching weights for its backbone, where a checkpoint brings them all.
+
+    Args:
+        cfg: The configuration, an ``mmengine.Config``, changed in place.
+    """
+    backbone = cfg.model.get('backbone', {})
+    for setting, without in (('pretrained', False), ('checkpoint_path', '')):
+        if setting in backbone:
+            backbone[setting] = without
+
+
 def run_tool(name: str) -> None:
     """Run one of MMPretrain's own command-line tools, with its configuration fitted to the machine.
 
@@ -240,6 +264,8 @@ def run_tool(name: str) -> None:
     def merge_args_and_fit(cfg, args):
         cfg = merge_args(cfg, args)
         fit_to_machine(cfg)
+        if name == 'test':
+            leave_out_pretrained_weights(cfg)
         return cfg
 
     tool.merge_args = merge_args_and_fit

@@ -80,7 +80,6 @@ def test_the_published_recipe(data, size):
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=recipe['rate'], weight_decay=1e-4)
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler.end == recipe['epochs']
-    assert cfg.auto_scale_lr.base_batch_size == recipe['batch']
     assert cfg.train_dataloader.batch_size * dict(m=1, l=4)[size] == recipe['batch']
     (ema,) = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
     assert 1 - ema.momentum == pytest.approx(0.9997) and ema.evaluate_on_ema and ema.evaluate_on_origin

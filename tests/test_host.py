@@ -163,6 +163,30 @@ def test_a_missing_checkpoint():
         CheckpointLoader.load_checkpoint('nowhere.pth')
 
 
+@pytest.mark.parametrize('attack, name', [(ATTACKS[0], 'mkdir'), (ATTACKS[1], 'exec'), (ATTACKS[3], "'__init__'")])
+def test_the_refusal_names_what_was_asked_for_and_does_not_advise_to_load_it(tmp_path, attack, name):
+    torch.save(dict(extra=attack), tmp_path / 'bad.pth')
+    with pytest.raises(ValueError, match=rf'asks for .*{name}.*, which could run code. It was not loaded') as error:
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'bad.pth'))
+    assert 'weights_only' not in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_text_file_is_no_checkpoint(tmp_path):
+    (tmp_path / 'notes.pth').write_text('mAP 85.1')
+    with pytest.raises(ValueError, match='notes.pth.*is no such checkpoint'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'notes.pth'))
+
+
+def test_pretrained_weights_are_left_out():
+    backbone = dict(type='TIMMBackbone', model_name='tresnet_m', pretrained=True)
+    cfg = Config(dict(model=dict(backbone=dict(backbone, checkpoint_path='somewhere.pth'))))
+    host.leave_out_pretrained_weights(cfg)
+    assert cfg.model.backbone == dict(backbone, pretrained=False, checkpoint_path='')
+    cfg = Config(dict(model=dict(backbone=dict(type='ResNet', depth=50))))
+    host.leave_out_pretrained_weights(cfg)
+    assert cfg.model.backbone == dict(type='ResNet', depth=50)
+
+
 def amp_config(**settings):
     return Config(
         dict(
@@ -204,7 +228,7 @@ def test_importing_registers_everything():
 import kmcl_mm
 from mmpretrain import registry
 for kind, names in dict(MODELS='KMCLHead KMCLLoss ASLLoss FrozenTIMMBackbone',
-                        HOOKS='BestWeightsHook AverageLossesHook',
+                        HOOKS='BestWeightsHook AverageLossesHook CheckLabelsHook',
                         DATASETS='CocoMultiLabel VOCMultiLabel DigitScenes',
                         TRANSFORMS='LoadCheckedImage RandomColorCutout').items():
     for name in names.split():

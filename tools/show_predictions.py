@@ -2,16 +2,19 @@
 
 import argparse
 from pathlib import Path
+from typing import List
 
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
 from mmengine.utils import track_iter_progress
 from mmpretrain.apis import get_model
+from mmpretrain.structures import DataSample, label_to_onehot
 
+from kmcl_mm import host
 from kmcl_mm.visualization import draw_prediction_grid
 
 
@@ -24,7 +27,30 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.num_images < 1:
+        parser.error(f'--num-images must be at least 1, but is {args.num_images}')
+    return args
+
+
+def build_evaluator(cfg: Config) -> Evaluator:
+    """The configuration's average precision, label by label."""
+    metrics = [cfg.test_evaluator] if isinstance(cfg.test_evaluator, dict) else cfg.test_evaluator
+    found = [metric for metric in metrics if metric['type'].endswith('AveragePrecision')]
+    if not found:
+        raise ValueError(
+            'Expected `test_evaluator` of the configuration to have an AveragePrecision, but there is none.'
+        )
+    return Evaluator([dict(found[0], average=None)])
+
+
+def targets_of(samples: List[DataSample]) -> np.ndarray:
+    """True labels (N, K); -1 for VOC's labels with difficult objects only."""
+    targets = torch.stack([sample.gt_score.cpu() for sample in samples])
+    for target, sample in zip(targets, samples):
+        difficult = torch.tensor(sample.get('gt_label_difficult') or [], dtype=torch.long)
+        target[difficult[target[difficult] == 0]] = -1
+    return targets.numpy()
 
 
 def main() -> None:
@@ -32,11 +58,12 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.default_scope)
-    model = get_model(cfg, pretrained=args.checkpoint, device='cuda' if torch.cuda.is_available() else 'cpu')
+    host.leave_out_pretrained_weights(cfg)
+    evaluator = build_evaluator(cfg)
+    model = get_model(cfg, device='cuda' if torch.cuda.is_available() else 'cpu')
+    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     class_names = loader.dataset.metainfo['classes']
-    metric = next(metric for metric in cfg.test_evaluator if metric['type'].endswith('AveragePrecision'))
-    evaluator = Evaluator([dict(metric, average=None)])
 
     images, samples = [], []
     for batch in track_iter_progress((loader, len(loader))):
@@ -55,10 +82,10 @@ def main() -> None:
     print(f'Mean average precision (mAP): {mean_average_precision:.2f}')
     draw_prediction_grid(
         images,
-        np.stack([sample.pred_score.cpu().numpy() for sample in samples]),
-        np.stack([sample.gt_score.cpu().numpy() for sample in samples]),
-        class_names,
-        threshold=model.head.thr or 0.5,
+        scores=np.stack([sample.pred_score.cpu().numpy() for sample in samples]),
+        predicted=np.stack([label_to_onehot(s.pred_label, len(class_names)).cpu().numpy() == 1 for s in samples]),
+        targets=targets_of(samples),
+        class_names=class_names,
         title=f'{len(images)} of {len(loader.dataset)} test images; mAP over all: {mean_average_precision:.1f} %',
         path=args.out,
     )

@@ -1,4 +1,4 @@
-"""Train the heads of configurations on frozen features: the same training as tools/train.py's, in seconds.
+"""Train the heads of configurations on frozen features: tools/train.py's recipe, in minutes.
 
 With a frozen backbone and no augmentation every epoch sees the same features. They are computed once, with the first
 configuration's backbone and preprocessing, and kept in WORK_DIR/features.npz; the heads, losses, optimiser, schedule
@@ -11,6 +11,7 @@ and batch size are the configurations' own. Prints the VOC-style mAP on the test
 
 import argparse
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,18 @@ def load_config(path: str, args: argparse.Namespace) -> Config:
     return cfg
 
 
+def feature_settings(cfg: Config) -> str:
+    """What the features depend on."""
+    parts = [cfg.model.backbone, cfg.data_preprocessor, cfg.train_dataloader.dataset, cfg.test_dataloader.dataset]
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
 def extract_features(cfg: Config, path: Path) -> None:
     """Write features, one-hot targets and difficult labels (-1) of the training and the test set."""
     model = MODELS.build(
         dict(copy.deepcopy(cfg.model), data_preprocessor=dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
     ).eval()
-    arrays = {}
+    arrays = dict(settings=feature_settings(cfg))
     for name, loader_cfg in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader)):
         loader_cfg = dict(loader_cfg, drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
         features, targets = [], []
@@ -117,9 +124,16 @@ def main() -> None:
     path = args.work_dir / 'features.npz'
     if not path.is_file():
         extract_features(load_config(args.configs[0], args), path)
-    data = {name: torch.from_numpy(array) for name, array in np.load(path).items()}
+    arrays = dict(np.load(path))
+    settings = str(arrays.pop('settings'))
+    data = {name: torch.from_numpy(array) for name, array in arrays.items()}
     for config in args.configs:
         cfg = load_config(config, args)
+        if feature_settings(cfg) != settings:
+            raise ValueError(
+                f'Expected the features in {path} to be of the backbone and data of {config}, but they are of '
+                f'other settings:\n{settings}\nGive another --work-dir.'
+            )
         results = []
         for seed in args.seeds:
             head = train_head(cfg, data['train_features'], data['train_targets'].clamp(min=0), seed)

@@ -5,6 +5,7 @@ default_scope = 'mmpretrain'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
+    check_labels=dict(type='CheckLabelsHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # The better of the raw and the averaged weights is kept, beside the last checkpoint.

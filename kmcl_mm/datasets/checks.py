@@ -24,6 +24,21 @@ def check_file(path: str, argument: str) -> None:
         )
 
 
+def check_not_empty(data_list: list, source: str, hint: str) -> None:
+    """Refuse a data set without images.
+
+    Args:
+        data_list: The data of the images.
+        source: File that they come from.
+        hint: What to look at.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not data_list:
+        raise ValueError(f'Expected {source} to give at least one image, but there is none. {hint}')
+
+
 def check_images(paths: Iterable[str]) -> None:
     """Refuse a list of images of which some are missing.
 

@@ -6,11 +6,12 @@ import json
 import os
 from typing import Any, Dict, List, Optional, Union
 
+from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
 
-from .checks import check_file, check_images
+from .checks import check_file, check_images, check_not_empty
 
 # fmt: off
 COCO_CLASSES = (
@@ -38,8 +39,9 @@ class CocoMultiLabel(MultiLabelDataset):
         data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
         ann_file: The instances JSON.
         data_prefix: Folder of the images.
-        filter_empty_gt: Leave out images without any box of a class, as the published recipe does; False keeps them as
-        negatives. include_crowd: Let a crowd box (``iscrowd``) count as a label, as the published recipe does.
+        filter_empty_gt: Leave out images without any box of a class, for training and for testing, as the published
+            recipe does; False keeps them as negatives.
+        include_crowd: Let a crowd box (``iscrowd``) count as a label, as the published recipe does.
         metainfo: ``dict(classes=(...))`` for other labels than COCO's 80. Categories of the file that are not among
             them are ignored.
         **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init``,
@@ -79,42 +81,47 @@ class CocoMultiLabel(MultiLabelDataset):
         label_of_category = self._map_categories(coco)
         data_list = []
         for image_id, image in coco.imgs.items():
-            boxes = coco.imgToAnns.get(image_id, ())
             labels = {
                 label_of_category[box['category_id']]
-                for box in boxes
+                for box in coco.imgToAnns.get(image_id, ())
                 if self.include_crowd or not box.get('iscrowd', 0)
             } - {None}
             if labels or not self.filter_empty_gt:
-                data_list.append(
-                    dict(
-                        img_path=os.path.join(self.img_prefix, image['file_name']),
-                        gt_label=sorted(labels),
-                        img_id=image_id,
-                    )
-                )
+                path = os.path.join(self.img_prefix, image['file_name'])
+                data_list.append(dict(img_path=path, gt_label=sorted(labels), img_id=image_id))
+        self._report_left_out(len(coco.imgs) - len(data_list), len(coco.imgs))
+        hint = 'Images without a label are left out; filter_empty_gt=False keeps them.'
+        check_not_empty(data_list, self.ann_file, hint)
         check_images(item['img_path'] for item in data_list)
         return data_list
+
+    def _report_left_out(self, left_out: int, total: int) -> None:
+        if left_out:
+            print_log(
+                f'{self.ann_file}: {left_out} of {total} images have no label and are left out '
+                '(filter_empty_gt=False keeps them as negatives).',
+                logger='current',
+            )
 
     def _read(self) -> COCO:
         check_file(self.ann_file, 'ann_file')
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 coco = COCO(self.ann_file)
-            is_instances = (
-                all(coco.dataset.get(key) for key in ('images', 'categories')) and 'annotations' in coco.dataset
-            )
+            content = coco.dataset
+            missing = [key for key in ('images', 'annotations', 'categories') if key not in content]
+            if missing:
+                raise KeyError(f'{missing} are missing')
+            for key, name in (('images', 'file_name'), ('categories', 'name')):
+                identifiers = [(item['id'], str(item[name])) for item in content[key]]
+                if len(dict(identifiers)) < len(identifiers):
+                    raise KeyError(f'an id stands in `{key}` twice')
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, AssertionError) as error:
-            raise self._not_instances(repr(error)) from error
-        if not is_instances:
-            raise self._not_instances(f'its keys are {sorted(coco.dataset)}')
+            raise ValueError(
+                f'Expected {self.ann_file} to be a COCO instances JSON with `images`, `annotations` and '
+                f'`categories`, but it is not: {error!r}. Set `ann_file` to an instances_*.json.'
+            ) from error
         return coco
-
-    def _not_instances(self, what_came: str) -> ValueError:
-        return ValueError(
-            f'Expected {self.ann_file} to be a COCO instances JSON with `images`, `annotations` and '
-            f'`categories`, but {what_came}. Set `ann_file` to an instances_*.json.'
-        )
 
     def _map_categories(self, coco: COCO) -> Dict[int, Optional[int]]:
         """Category id -> label index, None for a category that is not among the classes."""

@@ -2,5 +2,6 @@
 
 from .average_losses_hook import AverageLossesHook
 from .best_weights_hook import BestWeightsHook
+from .check_labels_hook import CheckLabelsHook
 
-__all__ = ['AverageLossesHook', 'BestWeightsHook']
+__all__ = ['AverageLossesHook', 'BestWeightsHook', 'CheckLabelsHook']

@@ -23,6 +23,21 @@ def check_choice(name: str, value: str, choices: tuple) -> None:
         raise ValueError(f'Expected argument `{name}` to be one of {choices}, but got {value!r}.')
 
 
+def check_at_least(name: str, value: float, lowest: float) -> None:
+    """Refuse a number that is too low.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What came.
+        lowest: The lowest number allowed.
+
+    Raises:
+        ValueError: ``value`` is below ``lowest``.
+    """
+    if value < lowest:
+        raise ValueError(f'Expected argument `{name}` to be at least {lowest}, but got {value}.')
+
+
 def check_shape(name: str, tensor: Tensor, shape: tuple, meaning: str) -> None:
     """Refuse a tensor of another shape than the one expected.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu
 
 from ..functional.checks import check_choice
-from .kmcl_loss import COVARIANCES
+from .kmcl_loss import COVARIANCES, KMCLLoss
 
 # Which similarity measures a covariance allows, and how many variances a label and dimension then have.
 SIMILARITIES = dict(isotropic=('bhattacharyya', 'rbf'), anisotropic=('bhattacharyya', 'mahalanobis'))
@@ -57,15 +57,15 @@ class KMCLHead(MultiLabelClsHead):
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
             raw variance a dimension, or one in all, shared by all labels.
         embedding_channels: Width M of the projection. Not used with 'isotropic'.
-        loss: Configuration of the loss, or the module. A KMCLLoss takes over the head's covariance unless it has one.
-        thr: Score from which a label is predicted.
-        topk: Predict the k highest labels, where ``thr`` is None.
+        loss: A KMCLLoss, or its configuration, which takes over the head's covariance unless it has one.
+        thr: Score from which a label is predicted, in [0, 1], or None to predict by ``topk``.
+        topk: Predict the k highest labels. As in all of the host's heads ``thr`` goes before it.
         init_cfg: Initial values in the host's form. Default: the published ones, mean weights uniform in [0, 0.1],
             variance weights 1, both biases 0. An empty list keeps torch's own throughout.
 
     Raises:
-        ValueError: A covariance or similarity that does not exist, a pairing that is not defined, a loss for the other
-            covariance, or a size that is not a positive integer.
+        ValueError: A covariance or similarity that does not exist, a pairing that is not defined, another loss or one
+            for the other covariance, or a number out of its range.
 
     Source: arXiv:2307.03967, kernel mixture module.
 
@@ -101,15 +101,26 @@ class KMCLHead(MultiLabelClsHead):
         ).items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'Expected argument `{name}` to be a positive integer, but got {value!r}.')
-        if isinstance(loss, dict) and loss.get('type') == 'KMCLLoss':
-            loss = dict(dict(covariance=covariance), **loss)
-        super().__init__(loss=loss, thr=thr, topk=topk, init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg)
-        loss_covariance = getattr(self.loss_module, 'covariance', covariance)
-        if loss_covariance != covariance:
+        if isinstance(loss, dict):
+            kind = MODELS.get(loss['type']) if isinstance(loss['type'], str) else loss['type']
+            if kind is KMCLLoss:
+                loss = {'covariance': covariance, **loss}
+            loss = MODELS.build(loss)
+        if not isinstance(loss, KMCLLoss):
+            raise ValueError(
+                f'Expected argument `loss` to be a KMCLLoss, but got {type(loss).__name__}. For another loss '
+                "use the host's MultiLabelLinearClsHead."
+            )
+        if loss.covariance != covariance:
             raise ValueError(
                 f'Expected argument `loss` to have the covariance of the head, {covariance!r}, '
-                f'but got {loss_covariance!r}.'
+                f'but got {loss.covariance!r}.'
             )
+        if thr is not None and not 0 <= thr <= 1:
+            raise ValueError(f'Expected argument `thr` to be in [0, 1] or None, but got {thr}.')
+        if topk is not None and not 1 <= topk <= num_classes:
+            raise ValueError(f'Expected argument `topk` to be in [1, num_classes = {num_classes}], but got {topk}.')
+        super().__init__(loss=loss, thr=thr, topk=topk, init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg)
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.covariance = covariance
@@ -185,7 +196,7 @@ class KMCLHead(MultiLabelClsHead):
         Args:
             feats: Features; the last are taken, pooled (N, D).
             data_samples: One a image, with ``gt_score`` (K,) of zeros and ones, or ``gt_label``, indices.
-            **kwargs: Passed to the loss module, as the host's heads do.
+            **kwargs: Passed to the loss, as the host's heads do; a KMCLLoss takes none.
 
         Returns:
             ``loss_asl``, ``loss_reconstruction`` and ``loss_contrastive``, each a scalar.

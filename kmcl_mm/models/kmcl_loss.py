@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ..functional import asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss
-from ..functional.checks import check_choice, check_shape
+from ..functional.checks import check_at_least, check_choice, check_shape
 from ..functional.contrastive import JACCARD_PLACES
 from ..functional.distributed import gather_batch
 
@@ -75,6 +75,17 @@ class KMCLLoss(nn.Module):
         check_choice('covariance', covariance, COVARIANCES)
         if temperature <= 0:
             raise ValueError(f'Expected argument `temperature` to be above 0, but got {temperature}.')
+        if not 0 <= clip < 1:
+            raise ValueError(f'Expected argument `clip` to be in [0, 1), but got {clip}.')
+        for name, value in dict(
+            gamma_neg=gamma_neg,
+            gamma_pos=gamma_pos,
+            asl_weight=asl_weight,
+            reconstruction_weight=reconstruction_weight,
+            contrastive_weight=contrastive_weight,
+            distance_scale=distance_scale or 0,
+        ).items():
+            check_at_least(name, value, 0)
         if jaccard is not None:
             check_choice('jaccard', jaccard, JACCARD_PLACES)
         if distance_scale is not None and covariance == 'isotropic':

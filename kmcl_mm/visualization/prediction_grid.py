@@ -13,9 +13,9 @@ _KINDS = (('found', 'tab:green'), ('missed', 'tab:orange'), ('wrong', 'tab:red')
 def draw_prediction_grid(
     images: Sequence[np.ndarray],
     scores: np.ndarray,
+    predicted: np.ndarray,
     targets: np.ndarray,
     class_names: Sequence[str],
-    threshold: float,
     title: str,
     path: Path,
 ) -> None:
@@ -24,29 +24,30 @@ def draw_prediction_grid(
     Args:
         images: Images (H, W, 3), uint8, RGB.
         scores: Scores (N, K) in [0, 1].
-        targets: True labels (N, K), 1 for present.
+        predicted: Predicted labels (N, K), bool.
+        targets: True labels (N, K), 1 for present, 0 for absent, -1 for not to be judged.
         class_names: Names of the K labels.
-        threshold: Score from which a label is predicted.
         title: Line above the picture.
         path: The file to write; its ending decides the format.
 
     Raises:
-        ValueError: The numbers of images, scores and targets differ, or there is no image.
+        ValueError: The numbers of images, scores, predictions and targets differ, or there is no image.
     """
-    if not len(images) or not len(images) == len(scores) == len(targets):
+    lengths = [len(argument) for argument in (images, scores, predicted, targets)]
+    if 0 in lengths or len(set(lengths)) > 1:
         raise ValueError(
-            'Expected arguments `images`, `scores` and `targets` to be of one length of at least 1, but got '
-            f'{len(images)}, {len(scores)} and {len(targets)}.'
+            'Expected arguments `images`, `scores`, `predicted` and `targets` to be of one length of at least 1, '
+            f'but got {lengths}.'
         )
     rows = -(-len(images) // _COLUMNS)
     figure = Figure(figsize=(3 * _COLUMNS, 3.6 * rows + 1), layout='constrained')
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).flatten()
     for ax in axes:
         ax.axis('off')
-    for ax, image, score, target in zip(axes, images, scores, targets):
+    for ax, image, score, chosen, target in zip(axes, images, scores, predicted, targets):
         ax.imshow(image, vmin=0, vmax=255)
-        predicted, present = score >= threshold, target == 1
-        labels = dict(found=predicted & present, missed=~predicted & present, wrong=predicted & ~present)
+        present, absent = target == 1, target == 0
+        labels = dict(found=chosen & present, missed=~chosen & present, wrong=chosen & absent)
         lines = [
             (kind, color, [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(labels[kind])])
             for kind, color in _KINDS
@@ -56,8 +57,7 @@ def draw_prediction_grid(
     figure.text(
         0.5,
         -0.02,
-        f'Below each image: labels found (green), missed (orange) and wrongly predicted (red), with '
-        f'their scores; a label is predicted from {threshold:.0%}.',
+        'Below each image: labels found (green), missed (orange) and wrongly predicted (red), with their scores.',
         ha='center',
         fontsize=11,
     )

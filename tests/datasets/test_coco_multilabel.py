@@ -146,6 +146,10 @@ def test_a_training_set_of_full_size_is_one_array_that_workers_share(tmp_path, m
         (lambda content: content['annotations'].append(box(5, 90)), '`category_id`.*lists.*has 90'),
         (lambda content: content['annotations'].append(box(77, 9)), '`image_id`.*lists.*has 77'),
         (lambda content: content['annotations'][0].pop('category_id'), 'instances_val2017.json'),
+        (lambda content: content['images'][0].pop('file_name'), 'COCO instances JSON.*file_name'),
+        (lambda content: content['images'].append(content['images'][0]), 'id stands in `images` twice'),
+        (lambda content: content.update(categories=[dict(id=1)]), 'COCO instances JSON.*name'),
+        (lambda content: content.update(annotations=[]), 'at least one image.*filter_empty_gt=False'),
         (lambda content: content['categories'].pop(), r"hold every class, but \['bird'\].*metainfo"),
     ],
 )

@@ -4,7 +4,7 @@ from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from kmcl_mm.models import KMCLHead
+from kmcl_mm.models import KMCLHead, KMCLLoss
 from tests.conftest import golden_cases
 
 PAIRINGS = [
@@ -147,6 +147,8 @@ def test_variances_are_float32_in_a_half_precision_network():
         (dict(covariance='diagonal', loss=dict(type='KMCLLoss')), "`covariance`.*but got 'diagonal'"),
         (dict(similarity='cosine'), "`similarity`.*but got 'cosine'"),
         (dict(num_classes=0), '`num_classes`.*positive integer.*but got 0'),
+        (dict(thr=80), '`thr`.*but got 80'),
+        (dict(topk=6), r'`topk`.*num_classes = 5.*but got 6'),
         (dict(in_channels=2.5), '`in_channels`.*positive integer.*but got 2.5'),
         (dict(loss=dict(type='KMCLLoss', covariance='isotropic')), "`loss`.*'anisotropic'.*but got 'isotropic'"),
     ],
@@ -179,3 +181,13 @@ def test_isotropic_embedding_is_the_features():
 @pytest.mark.parametrize('covariance', ['isotropic', 'anisotropic'])
 def test_the_loss_takes_over_the_covariance_of_the_head(covariance):
     assert KMCLHead(5, 12, covariance).loss_module.covariance == covariance
+
+
+def test_another_loss_is_refused():
+    with pytest.raises(ValueError, match='`loss` to be a KMCLLoss, but got ASLLoss.*MultiLabelLinearClsHead'):
+        build_head(loss=dict(type='ASLLoss'))
+
+
+@pytest.mark.parametrize('loss_type', ['KMCLLoss', 'mmpretrain.KMCLLoss', KMCLLoss])
+def test_the_loss_by_any_of_its_names(loss_type):
+    assert KMCLHead(5, 12, 'isotropic', loss=dict(type=loss_type)).loss_module.covariance == 'isotropic'

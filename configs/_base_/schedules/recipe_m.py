@@ -1,4 +1,6 @@
 # The published recipe at 224 px: Adam 2e-4, OneCycle a step, 40 epochs, batch 64 in all, EMA 0.9997, mixed precision.
+# OneCycle sets the rate: another one goes into param_scheduler.eta_max (so --auto-scale-lr has no effect), another
+# number of epochs into param_scheduler.end as well as train_cfg.max_epochs.
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',
@@ -10,7 +12,6 @@ param_scheduler = dict(
     type='OneCycleLR', eta_max=2e-4, pct_start=0.2, begin=0, end=40, by_epoch=True, convert_to_iter_based=True
 )
 train_cfg = dict(by_epoch=True, max_epochs=40, val_interval=1)
-auto_scale_lr = dict(base_batch_size=64)
 
 custom_hooks = [
     dict(type='AverageLossesHook'),
