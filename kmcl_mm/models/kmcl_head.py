@@ -101,26 +101,16 @@ class KMCLHead(MultiLabelClsHead):
         ).items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'Expected argument `{name}` to be a positive integer, but got {value!r}.')
-        if isinstance(loss, dict):
-            kind = MODELS.get(loss['type']) if isinstance(loss['type'], str) else loss['type']
-            if kind is KMCLLoss:
-                loss = {'covariance': covariance, **loss}
-            loss = MODELS.build(loss)
-        if not isinstance(loss, KMCLLoss):
-            raise ValueError(
-                f'Expected argument `loss` to be a KMCLLoss, but got {type(loss).__name__}. For another loss '
-                "use the host's MultiLabelLinearClsHead."
-            )
-        if loss.covariance != covariance:
-            raise ValueError(
-                f'Expected argument `loss` to have the covariance of the head, {covariance!r}, '
-                f'but got {loss.covariance!r}.'
-            )
         if thr is not None and not 0 <= thr <= 1:
             raise ValueError(f'Expected argument `thr` to be in [0, 1] or None, but got {thr}.')
         if topk is not None and not 1 <= topk <= num_classes:
             raise ValueError(f'Expected argument `topk` to be in [1, num_classes = {num_classes}], but got {topk}.')
-        super().__init__(loss=loss, thr=thr, topk=topk, init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg)
+        super().__init__(
+            loss=_build_loss(loss, covariance),
+            thr=thr,
+            topk=topk,
+            init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg,
+        )
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.covariance = covariance
@@ -212,3 +202,22 @@ class KMCLHead(MultiLabelClsHead):
             ]
         )
         return self.loss_module(*mixture, target, **kwargs)
+
+
+def _build_loss(loss: Union[Dict, nn.Module], covariance: str) -> KMCLLoss:
+    """The loss of a head with this covariance."""
+    if isinstance(loss, dict):
+        kind = MODELS.get(loss['type']) if isinstance(loss['type'], str) else loss['type']
+        if kind is KMCLLoss:
+            loss = {'covariance': covariance, **loss}
+        loss = MODELS.build(loss)
+    if not isinstance(loss, KMCLLoss):
+        raise ValueError(
+            f'Expected argument `loss` to be a KMCLLoss, but got {type(loss).__name__}. For another loss '
+            "use the host's MultiLabelLinearClsHead."
+        )
+    if loss.covariance != covariance:
+        raise ValueError(
+            f'Expected argument `loss` to have the covariance of the head, {covariance!r}, but got {loss.covariance!r}.'
+        )
+    return loss
