@@ -7,7 +7,7 @@
 # To fine-tune the backbone as well, add a lower rate:
 #         model.backbone.type=TIMMBackbone param_scheduler.eta_max=3e-4
 
-_base_ = ['_base_/datasets/voc07_224.py', '_base_/default_runtime.py']
+_base_ = ['_base_/datasets/voc07_224.py', '_base_/schedules/adam_onecycle.py', '_base_/default_runtime.py']
 
 model = dict(
     type='ImageClassifier',
@@ -34,13 +34,7 @@ train_dataloader = dict(num_workers=2, dataset=dict(pipeline={{_base_.test_pipel
 val_dataloader = dict(num_workers=2)
 test_dataloader = dict(num_workers=2)
 
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
-)
-param_scheduler = dict(
-    type='OneCycleLR', eta_max=1e-3, pct_start=0.2, begin=0, end=12, by_epoch=True, convert_to_iter_based=True
-)
-train_cfg = dict(by_epoch=True, max_epochs=12, val_interval=12)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = dict(eta_max=1e-3, end=12)
+train_cfg = dict(max_epochs=12, val_interval=12)
 custom_hooks = [dict(type='AverageLossesHook')]

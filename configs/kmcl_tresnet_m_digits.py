@@ -4,7 +4,7 @@
 # variant; batch, rate and EMA fit a run of 620 steps.
 #     python tools/train.py configs/kmcl_tresnet_m_digits.py
 
-_base_ = ['_base_/models/kmcl_tresnet_m.py', '_base_/default_runtime.py']
+_base_ = ['_base_/models/kmcl_tresnet_m.py', '_base_/schedules/adam_onecycle.py', '_base_/default_runtime.py']
 
 model = dict(
     backbone=dict(model_name='tresnet_m', pretrained=False, layers=(1, 1, 2, 1), width_factor=0.5),
@@ -30,15 +30,9 @@ test_dataloader = val_dataloader
 val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelMetric', thr=0.5, average='macro')]
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=2e-3, weight_decay=1e-4),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
-)
-param_scheduler = dict(
-    type='OneCycleLR', eta_max=2e-3, pct_start=0.2, begin=0, end=10, by_epoch=True, convert_to_iter_based=True
-)
-train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=2)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+param_scheduler = dict(eta_max=2e-3, end=10)
+train_cfg = dict(max_epochs=10, val_interval=2)
 default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [
     dict(type='AverageLossesHook'),

@@ -86,7 +86,9 @@ def extract_features(cfg: Config, path: Path) -> None:
             torch.stack(targets).numpy(),
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    unfinished = path.with_suffix('.unfinished.npz')
+    np.savez(unfinished, **arrays)
+    unfinished.replace(path)
 
 
 def train_head(cfg: Config, features: torch.Tensor, targets: torch.Tensor, seed: int) -> torch.nn.Module:

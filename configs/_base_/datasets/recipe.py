@@ -50,3 +50,8 @@ def _test_pipeline(size):
 
 train_pipeline_224, test_pipeline_224 = _train_pipeline(224), _test_pipeline(224)
 train_pipeline_448, test_pipeline_448 = _train_pipeline(448), _test_pipeline(448)
+
+data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True)
+train_dataloader = dict(batch_size=64, num_workers=8, drop_last=True, sampler=dict(type='DefaultSampler', shuffle=True))
+val_dataloader = dict(batch_size=64, num_workers=8, sampler=dict(type='DefaultSampler', shuffle=False))
+test_dataloader = val_dataloader

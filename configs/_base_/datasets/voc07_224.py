@@ -3,15 +3,9 @@
 
 _base_ = './recipe.py'
 
-data_preprocessor = dict(
-    num_classes=20, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True, to_onehot=True
-)
+data_preprocessor = dict(num_classes=20)
 
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=8,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='VOCMultiLabel',
         data_root='data/VOCdevkit/VOC2007',
@@ -20,9 +14,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=64,
-    num_workers=8,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='VOCMultiLabel',
         data_root='data/VOCdevkit/VOC2007',
