@@ -47,8 +47,9 @@ setup(
         'host': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.5', 'onedl-mmpretrain>=1.3.6'],
         # The handwritten digits of the embedded data set.
         'demo': ['scikit-learn'],
-        # The tests' runner, the digits, and setuptools to build the wheel that a test looks into.
-        'test': ['pytest>=8', 'scikit-learn', 'setuptools>=70.1'],
+        # The tests' runner, its random search of the numerics, the digits, and setuptools to build the wheel that a
+        # test looks into.
+        'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'setuptools>=70.1'],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',

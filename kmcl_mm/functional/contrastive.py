@@ -1,10 +1,17 @@
 """Kernel contrastive loss between the images of a batch."""
 
+from typing import List
+
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
-from .checks import check_choice, check_target
-from .gaussian import bhattacharyya_distance
+from .checks import check_choice, check_kernels, check_target
+from .pairwise import KernelGroup, all_kernels, kernels_of_present_labels, pairwise_distance
+
+# Bhattacharyya coefficients below it are taken as 0, which changes no digit of the loss: what follows from smaller ones
+# would be subnormal numbers, which a CPU is many times slower at.
+_MIN_COEFFICIENT = 1e-30
 
 JACCARD_PLACES = ('inside', 'outside', 'none')
 
@@ -64,15 +71,22 @@ def kernel_contrastive_loss(
     check_choice('jaccard', jaccard, JACCARD_PLACES)
     if temperature <= 0:
         raise ValueError(f'Expected argument `temperature` to be above 0, but got {temperature}.')
+    check_kernels(mean, variance)
     check_target(target, (len(mean), mean.shape[-1]))
     target = target.to(mean.dtype)
+    anchor_images = torch.arange(len(target), device=target.device)[anchors]
     anchor_target = target[anchors]
-    is_self = torch.eye(len(target), dtype=torch.bool, device=target.device)[anchors]
+    is_self = anchor_images.unsqueeze(1) == torch.arange(len(target), device=target.device)
 
-    distance = bhattacharyya_distance(mean[anchors], variance[anchors], mean, variance)
-    similarity = (-distance_scale * distance).exp() / temperature
+    # One row for each anchor and label of its own: only these have a part in the loss.
+    groups = _anchor_kernels(anchor_target)
+    labels = torch.cat([group.labels.repeat_interleave(group.images.shape[1]) for group in groups])
+    rows = torch.cat([group.images.flatten() for group in groups])
+    distance = pairwise_distance(mean, variance, [KernelGroup(label, anchor_images[row]) for label, row in groups])
+    coefficient = threshold((-distance_scale * distance).exp(), _MIN_COEFFICIENT, 0)
+    similarity = coefficient / temperature
     lowest = torch.finfo(similarity.dtype).min
-    log_share = similarity.masked_fill(is_self.unsqueeze(-1), lowest).log_softmax(dim=1)
+    log_share = similarity.masked_fill(is_self[rows], lowest).log_softmax(dim=1)
 
     overlap = (anchor_target @ target.T).masked_fill(is_self, 0)
     union = anchor_target.sum(dim=1, keepdim=True) + target.sum(dim=1) - overlap
@@ -80,14 +94,21 @@ def kernel_contrastive_loss(
     shares_label = overlap > 0
 
     if log_offset:
-        factor = jaccard_index.unsqueeze(-1) if jaccard == 'inside' else 1
+        factor = jaccard_index[rows] if jaccard == 'inside' else 1
         log_share = (factor * log_share.exp() + log_offset).log()
     elif jaccard == 'inside':
         # Where the index is 0 no label is shared, and any finite number will do.
-        log_share = log_share + jaccard_index.clamp(min=torch.finfo(jaccard_index.dtype).tiny).log().unsqueeze(-1)
-    log_share = log_share.masked_fill(is_self.unsqueeze(-1), 0)
+        log_share = log_share + jaccard_index.clamp(min=torch.finfo(jaccard_index.dtype).tiny).log()[rows]
 
     pair_weight = jaccard_index if jaccard == 'outside' else shares_label.to(mean.dtype)
     pair_weight = pair_weight / shares_label.sum(dim=1, keepdim=True).clamp(min=1)
-    shared_labels = anchor_target.unsqueeze(1) * target
-    return -(pair_weight * (shared_labels * log_share).sum(dim=-1)).sum() / max(len(anchor_target), 1)
+    shares_row_label = target.T[labels] * anchor_target[rows, labels].unsqueeze(1)
+    weight = (pair_weight[rows] * shares_row_label).masked_fill(is_self[rows], 0)
+    return -(weight * log_share).sum() / max(len(anchor_target), 1)
+
+
+def _anchor_kernels(target: Tensor) -> List[KernelGroup]:
+    """The kernels of each anchor's own labels; on an accelerator all, so that nobody waits to learn how many."""
+    if target.device.type == 'cpu':
+        return kernels_of_present_labels(target)
+    return all_kernels(*target.shape, target.device)

@@ -4,14 +4,15 @@ import math
 from typing import Optional, Tuple
 
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from .checks import check_shape, check_target
 from .gaussian import log_kernel
 
-# The published code's floors: of a kernel value (the smallest normal float32) and of the ratio inside the logarithm.
+# The published code's floor of a kernel value, the smallest normal float32, and what its floor of the ratio inside the
+# logarithm makes of the loss.
 _LOG_MIN_KERNEL = math.log(1.17549e-38)
-_LOG_MIN_RATIO = math.log(1e-7)
+_MAX_LOSS = -math.log(1e-7)
 
 
 def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
@@ -19,7 +20,7 @@ def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, varianc
 
     .. math:: L = -\frac{1}{|P|} \sum_{i \in P} \log \frac{\sum_k y_{ik} p_{ik} g_{ik}}{\sum_k p_{ik} g_{ik}}
 
-    over the images P that have a label, as the difference of two log-sum-exps of :math:`\log p + \log g`: nothing
+    over the images P that have a label, from two log-sum-exps of :math:`\log p + \log g`: nothing
     underflows, whatever the number of dimensions. This is the `exact` variant.
 
     Args:
@@ -45,8 +46,8 @@ def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, varianc
         >>> reconstruction_loss(torch.zeros(1, 3), 0 * ones, ones, ones, torch.tensor([[1., 0.]]))
         tensor(0.6931)
     """
-    log_ratio, has_label = _log_ratio(embedding, logits, mean, variance, target)
-    return -log_ratio.sum() / has_label.sum().clamp(min=1)
+    losses, has_label = _loss_of_images(embedding, logits, mean, variance, target)
+    return losses.sum() / has_label.sum().clamp(min=1)
 
 
 def clamped_reconstruction_loss(
@@ -82,11 +83,11 @@ def clamped_reconstruction_loss(
         >>> clamped_reconstruction_loss(torch.zeros(1, 3), 0 * ones, ones, ones, 0 * ones)
         tensor(16.1181)
     """
-    log_ratio, has_label = _log_ratio(embedding, logits, mean, variance, target, log_min_kernel=_LOG_MIN_KERNEL)
-    return -log_ratio.masked_fill(~has_label, _LOG_MIN_RATIO).clamp(min=_LOG_MIN_RATIO).mean()
+    losses, has_label = _loss_of_images(embedding, logits, mean, variance, target, log_min_kernel=_LOG_MIN_KERNEL)
+    return losses.masked_fill(~has_label, _MAX_LOSS).clamp(max=_MAX_LOSS).mean()
 
 
-def _log_ratio(
+def _loss_of_images(
     embedding: Tensor,
     logits: Tensor,
     mean: Tensor,
@@ -94,9 +95,10 @@ def _log_ratio(
     target: Tensor,
     log_min_kernel: Optional[float] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """Log of the present labels' share of the mixture (N,), and which images have a label (N,).
+    """Each image's loss (N,), and which images have a label (N,); the loss of the others is 0.
 
-    An image without a label counts all components as its own: its share is 1, its logarithm and gradient 0.
+    With the present labels' part of the mixture a and the others' b, -log(a / (a + b)) is softplus(log b - log a),
+    which keeps its digits where it is small.
     """
     log_kernels = log_kernel(embedding, mean, variance)
     check_shape('logits', logits, log_kernels.shape, '(N, K) as in `mean`')
@@ -106,6 +108,7 @@ def _log_ratio(
     log_components = logsigmoid(logits) + log_kernels
     is_present = target == 1
     has_label = is_present.any(dim=1)
-    is_foreign = ~is_present & has_label.unsqueeze(1)
-    own = log_components.masked_fill(is_foreign, float('-inf')).logsumexp(dim=1)
-    return own - log_components.logsumexp(dim=1), has_label
+    is_own = is_present | ~has_label.unsqueeze(1)
+    own = log_components.masked_fill(~is_own, float('-inf')).logsumexp(dim=1)
+    others = log_components.masked_fill(is_own, float('-inf')).logsumexp(dim=1)
+    return softplus(others - own), has_label

@@ -92,7 +92,8 @@ def test_number_of_operations_does_not_grow_with_the_batch():
     """No Python loop over images: within one block of pairs a larger batch takes the same operations."""
 
     def count(images):
-        _, _, mean, variance, target = random_batch(images)
+        _, _, mean, variance, _ = random_batch(images)
+        target = torch.ones(images, 5)
         with torch.profiler.profile() as profile:
             kernel_contrastive_loss(mean.requires_grad_(), variance, target).backward()
         return sum(event.count for event in profile.key_averages())

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from kmcl_mm.functional import bhattacharyya_distance, gaussian, log_kernel
+from kmcl_mm.functional import bhattacharyya_distance, log_kernel
 from tests import judge
 from tests.conftest import random_batch
 
@@ -43,9 +43,8 @@ def test_log_kernel_gradients(covariance):
 @pytest.mark.parametrize('covariance', ['isotropic', 'anisotropic'])
 def test_distance_equals_the_judge(covariance):
     _, _, mean, variance, _ = random_batch(4, 3, 5, covariance)
-    result = bhattacharyya_distance(mean, variance, mean, variance)
     expected = [[[judge.distance(mean, variance, i, j, k) for k in range(3)] for j in range(4)] for i in range(4)]
-    torch.testing.assert_close(result, torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(bhattacharyya_distance(mean, variance), torch.tensor(expected, dtype=torch.float64))
 
 
 def test_distance_is_the_integral_of_the_root_of_two_densities():
@@ -53,43 +52,14 @@ def test_distance_is_the_integral_of_the_root_of_two_densities():
     x = torch.linspace(-40, 40, 400001, dtype=torch.float64)
     first, second = (Normal(mean[i, 0], variance[i, 0].sqrt()).log_prob(x) for i in (0, 1))
     coefficient = torch.trapezoid(((first + second) / 2).exp(), x)
-    result = bhattacharyya_distance(mean, variance, mean, variance)[0, 1, 0]
+    result = bhattacharyya_distance(mean, variance)[0, 1, 0]
     torch.testing.assert_close((-result).exp(), coefficient)
 
 
-@pytest.mark.parametrize('magnitude', [1.0, 1e3, 1e6])
-def test_identical_kernels_are_at_distance_zero_and_none_is_negative(magnitude):
-    mean = torch.randn(5, 16, 3) * magnitude
-    variance = 1 + torch.rand(5, 16, 3) * magnitude
-    mean[3], variance[3] = mean[1], variance[1]
-    distance = bhattacharyya_distance(mean, variance, mean, variance)
-    assert distance.diagonal().eq(0).all() and distance[1, 3].eq(0).all()
-    assert distance.min() >= 0
-
-
 @pytest.mark.parametrize('covariance', ['isotropic', 'anisotropic'])
-@pytest.mark.parametrize('block_elements', [1, 7, 40, 2**18])
-def test_distance_gradients_in_blocks_of_any_size(covariance, block_elements, monkeypatch):
-    monkeypatch.setitem(gaussian._BLOCK_ELEMENTS, 'cpu', block_elements)
+def test_distance_gradcheck(covariance):
     _, _, mean, variance, _ = random_batch(4, 3, 3, covariance)
-    _, _, other_mean, other_variance, _ = random_batch(2, 3, 3, covariance, seed=1)
-    inputs = [part.requires_grad_() for part in (mean, variance, other_mean, other_variance)]
-    torch.autograd.gradcheck(bhattacharyya_distance, inputs)
-
-
-def test_distance_gradients_within_a_batch():
-    _, _, mean, variance, _ = random_batch(4, 3, 3)
-    mean.requires_grad_(), variance.requires_grad_()
-    torch.autograd.gradcheck(lambda *kernels: bhattacharyya_distance(*kernels, *kernels), (mean, variance))
-
-
-def test_distance_memory_does_not_grow_with_pairs_of_dimensions():
-    """The graph holds the arguments and the result, no tensor of N * N * M * K."""
-    mean, variance = torch.randn(24, 32, 16, requires_grad=True), torch.ones(24, 32, 16)
-    sizes = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda x: x):
-        bhattacharyya_distance(mean, variance, mean, variance)
-    assert max(sizes) == mean.numel()
+    torch.autograd.gradcheck(bhattacharyya_distance, (mean.requires_grad_(), variance.requires_grad_()))
 
 
 @pytest.mark.parametrize(
@@ -99,8 +69,8 @@ def test_distance_memory_does_not_grow_with_pairs_of_dimensions():
         (log_kernel, ((4, 3), (4, 5), (4, 6)), 'variance'),
         (log_kernel, ((4, 3), (5, 5), (5, 5)), 'embedding'),
         (log_kernel, ((4, 3), (4,), (4,)), 'mean'),
-        (bhattacharyya_distance, ((4, 3), (4, 3), (4, 5), (4, 5)), 'other_mean'),
-        (bhattacharyya_distance, ((4, 3), (4, 3), (4, 3), (2, 3)), 'other_variance'),
+        (bhattacharyya_distance, ((4, 3), (4, 2, 3)), 'variance'),
+        (bhattacharyya_distance, ((4,), (4,)), 'mean'),
     ],
 )
 def test_wrong_shapes_name_the_argument(function, shapes, name):

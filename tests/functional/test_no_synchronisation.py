@@ -5,6 +5,7 @@ Tensors on the meta device have no values: whatever asked for one (`.item()`, a 
 """
 
 import pytest
+import torch
 
 from kmcl_mm.functional import (
     asymmetric_loss,
@@ -31,4 +32,14 @@ def test_nothing_waits_for_the_device(loss, covariance):
     *inputs, target = (part.to('meta') for part in random_batch(covariance=covariance))
     inputs = [part.requires_grad_() for part in inputs]
     loss(*inputs, target).backward()
+    assert any(part.grad is not None for part in inputs)
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+@pytest.mark.parametrize('covariance', ['isotropic', 'anisotropic'])
+def test_compiles_without_graph_breaks(loss, covariance):
+    torch.compiler.reset()
+    *inputs, target = (part.to('meta') for part in random_batch(covariance=covariance))
+    inputs = [part.requires_grad_() for part in inputs]
+    torch.compile(loss, fullgraph=True, backend='aot_eager')(*inputs, target).backward()
     assert any(part.grad is not None for part in inputs)

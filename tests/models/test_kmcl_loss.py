@@ -3,6 +3,8 @@ import torch
 from mmpretrain.registry import MODELS
 from torch.distributed import destroy_process_group, init_process_group
 
+from kmcl_mm.functional import contrastive
+from kmcl_mm.functional.pairwise import all_kernels
 from kmcl_mm.models import KMCLLoss
 from tests import judge
 from tests.conftest import golden_cases, random_batch
@@ -104,15 +106,44 @@ def test_gradcheck(variant, covariance):
 
 
 @pytest.mark.parametrize('variant', ['reference', 'exact'])
+@pytest.mark.parametrize('covariance', COVARIANCES)
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_losses_are_computed_in_float32_under_autocast(variant, dtype):
-    batch = [part.to(dtype) for part in random_batch(dimensions=64)]
-    expected = KMCLLoss(variant)(*(part.float() for part in batch))
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        losses = KMCLLoss(variant)(*batch)
+def test_losses_are_computed_in_float32_under_autocast(variant, covariance, dtype):
+    """Values, and the gradients before they are rounded to the network's precision."""
+    *inputs, target = (part.to(dtype) for part in random_batch(dimensions=64, covariance=covariance))
+    inputs = [part.requires_grad_() for part in inputs]
+    exact_inputs = [part.detach().float().requires_grad_() for part in inputs]
+    expected = KMCLLoss(variant, covariance)(*exact_inputs, target)
+    with torch.autocast('cpu', dtype=dtype):
+        losses = KMCLLoss(variant, covariance)(*inputs, target)
     for name, loss in losses.items():
         assert loss.dtype == torch.float32
         torch.testing.assert_close(loss, expected[name], rtol=0, atol=0)
+    gradients = torch.autograd.grad(sum(losses.values()), inputs)
+    for gradient, exact in zip(gradients, torch.autograd.grad(sum(expected.values()), exact_inputs)):
+        torch.testing.assert_close(gradient, exact.to(dtype), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('covariance', COVARIANCES)
+def test_compiled_losses_are_the_same(covariance):
+    """In host memory too, where the number of present labels breaks the graph."""
+    torch.compiler.reset()
+    *inputs, target = random_batch(covariance=covariance, dtype=torch.float32)
+    loss = KMCLLoss('exact', covariance)
+    torch.testing.assert_close(torch.compile(loss, backend='aot_eager')(*inputs, target), loss(*inputs, target))
+
+
+@pytest.mark.parametrize('covariance', COVARIANCES)
+def test_all_kernels_and_those_of_present_labels_give_the_same_contrast(covariance, monkeypatch):
+    """On an accelerator all kernels are compared."""
+    *inputs, target = random_batch(9, 6, 5, covariance)
+    inputs = [part.requires_grad_() for part in inputs]
+    results = []
+    for _ in range(2):
+        loss = KMCLLoss('exact', covariance)(*inputs, target)['loss_contrastive']
+        results.append((loss, *torch.autograd.grad(loss, inputs[2:])))
+        monkeypatch.setattr(contrastive, '_anchor_kernels', lambda target: all_kernels(*target.shape, target.device))
+    torch.testing.assert_close(*results)
 
 
 @pytest.mark.parametrize('variant', ['reference', 'exact'])
