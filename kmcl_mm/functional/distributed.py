@@ -1,54 +1,117 @@
 """Exchange between the processes of a distributed training."""
 
-from typing import Sequence, Tuple
+from functools import lru_cache
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 
-def gather_batch(tensors: Sequence[Tensor]) -> Tuple[Tuple[Tensor, ...], slice]:
-    """Concatenate each tensor with those of all other processes, with gradients that flow back to where they came from.
+class KernelBatch(NamedTuple):
+    """Kernels and targets of the images that are contrasted with each other.
 
-    Without a process group the tensors are returned as they are. Every process must bring the same number of images, as
-    the host's ``DefaultSampler`` makes sure.
+    Attributes:
+        mean: Means of all images (N, K) or (N, M, K), in order of rank.
+        variance: Variances of the same shape.
+        target: Targets (N, K).
+        own: Which of the N images are this process's.
+        num_processes: How many processes the images come from.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    target: Tensor
+    own: slice
+    num_processes: int = 1
+
+    @property
+    def own_share(self) -> float:
+        """This process's part of the images, times the number of processes: 1 where all have equally many.
+
+        A mean over the own images times this, averaged over the processes, is the mean over all images.
+        """
+        return (self.own.stop - self.own.start) * self.num_processes / len(self.target)
+
+    @property
+    def own_labelled_share(self) -> Tensor:
+        """As :attr:`own_share`, of the images that have a label; a scalar."""
+        has_label = self.target.any(dim=1).to(self.mean.dtype)
+        return has_label[self.own].sum() * self.num_processes / has_label.sum().clamp(min=1)
+
+
+def gather_batch(mean: Tensor, variance: Tensor, target: Tensor) -> KernelBatch:
+    """Kernels and targets of all processes, with gradients that flow back to where the kernels came from.
+
+    The data travel in one collective, and the gradients in another. Processes may bring different numbers of images:
+    these are exchanged before, between the hosts, so that no accelerator is waited for. Without a process group the
+    arguments are returned as they are.
 
     Args:
-        tensors: Tensors (N, ...) of this process.
+        mean: Means (N, K) or (N, M, K) of this process's images.
+        variance: Variances of the same shape.
+        target: Targets (N, K).
 
     Returns:
-        The tensors (N * processes, ...) in order of rank, and the rows of this process.
+        The batch of all processes.
 
     Example:
         >>> import torch
-        >>> gather_batch([torch.ones(2, 1)])
-        ((tensor([[1.],
-                [1.]]),), slice(0, 2, None))
+        >>> batch = gather_batch(torch.zeros(2, 3), torch.ones(2, 3), torch.ones(2, 3))
+        >>> batch.own, batch.num_processes
+        (slice(0, 2, None), 1)
     """
-    batch_size = len(tensors[0])
     if not (dist.is_available() and dist.is_initialized()):
-        return tuple(tensors), slice(0, batch_size)
-    first = dist.get_rank() * batch_size
-    own = slice(first, first + batch_size)
-    return tuple(_Gather.apply(tensor, own) for tensor in tensors), own
+        return KernelBatch(mean, variance, target, slice(0, len(target)))
+    sizes = _batch_sizes(len(target))
+    parts = mean, variance, target.to(mean.dtype)
+    packed = _Gather.apply(torch.cat([part.flatten(1) for part in parts], dim=1), sizes)
+    widths = [part[0].numel() for part in parts]
+    gathered = [columns.unflatten(1, part.shape[1:]) for columns, part in zip(packed.split(widths, dim=1), parts)]
+    first = sum(sizes[: dist.get_rank()])
+    return KernelBatch(*gathered[:2], gathered[2].detach(), slice(first, first + len(target)), len(sizes))
+
+
+def _batch_sizes(own: int) -> List[int]:
+    """Number of images of every process."""
+    sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, torch.tensor([own]), group=_host_group(dist.group.WORLD))
+    return [int(size) for size in sizes]
+
+
+@lru_cache
+def _host_group(world: dist.ProcessGroup) -> Optional[dist.ProcessGroup]:
+    """A group of all processes that exchanges host memory."""
+    return world if dist.get_backend(world) == 'gloo' else dist.new_group(backend='gloo')
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather forward, sum of all processes' gradients backward."""
+    """All processes' rows (N, C) forward; backward, the sum of all processes' gradients for the own rows."""
 
     @staticmethod
-    def forward(ctx, tensor: Tensor, own: slice) -> Tensor:
-        ctx.own = own
-        gathered = [
-            torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())
-        ]
-        dist.all_gather(gathered, tensor.contiguous())
-        return torch.cat(gathered)
+    def forward(ctx, rows: Tensor, sizes: List[int]) -> Tensor:
+        ctx.sizes = sizes
+        most = max(sizes)
+        gathered = rows.new_empty(len(sizes) * most, rows.shape[1])
+        dist.all_gather_into_tensor(gathered, pad(rows, (0, 0, 0, most - len(rows))))
+        return torch.cat([part[:size] for part, size in zip(gathered.split(most), sizes)])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_gathered: Tensor) -> Tuple[Tensor, None]:
-        grad_gathered = grad_gathered.contiguous()
-        dist.all_reduce(grad_gathered)
-        return grad_gathered[ctx.own], None
+    def backward(ctx, grad: Tensor) -> Tuple[Tensor, None]:
+        return _sum_of_own_rows(grad, ctx.sizes), None
+
+
+def _sum_of_own_rows(grad: Tensor, sizes: List[int]) -> Tensor:
+    rank = dist.get_rank()
+    if dist.get_backend() == 'gloo':  # has no reduce-scatter in every torch that this package runs with
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        return grad.split(sizes)[rank]
+    most = max(sizes)
+    padded = torch.cat([pad(part, (0, 0, 0, most - len(part))) for part in grad.split(sizes)])
+    own = grad.new_empty(most, grad.shape[1])
+    dist.reduce_scatter_tensor(own, padded)
+    return own[: sizes[rank]]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..functional import asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss
 from ..functional.checks import check_at_least, check_choice, check_shape
 from ..functional.contrastive import JACCARD_PLACES
-from ..functional.distributed import gather_batch
+from ..functional.distributed import KernelBatch, gather_batch
 
 VARIANTS = ('reference', 'exact')
 COVARIANCES = ('isotropic', 'anisotropic')
@@ -38,12 +38,17 @@ class KMCLLoss(nn.Module):
         asl_weight: Weight of the asymmetric loss, which is a sum over images and labels. Both variants.
         reconstruction_weight: Weight of the reconstruction loss, a mean over images. Both variants.
         contrastive_weight: Weight of the contrastive loss, a mean over images. Both variants.
-        gather_distributed: Contrast each process's images with those of all processes, not only its own. Belongs to
-            neither variant: the published code does not.
+        gather_distributed: Contrast each process's images with those of all processes, not only its own, and take means
+            over the images of all of them: averaged over the processes, losses and gradients are those of one process
+            with the whole batch. Belongs to neither variant: the published code does not.
         distance_scale: Factor of the anisotropic distance. Default: M in 'reference', 1 in 'exact'. An isotropic
             distance is the sum over M equal dimensions in both.
         jaccard: Place of the Jaccard index in the contrast: 'inside', 'outside' or 'none' (see
             :func:`kmcl_mm.functional.kernel_contrastive_loss`). Default: 'inside' in 'reference', 'outside' in 'exact'.
+        asl_batch_size: Number of images that the asymmetric loss stands for: it is this times the mean over images of
+            each image's sum over labels, whatever the batch and the number of processes are. Default: the sum over this
+            process's images, as in the published code, whose weight against the other losses grows with the batch of
+            one process; the published recipes sum over 64 (TResNet-M) and 32 images (TResNet-L). Both variants.
 
     Raises:
         ValueError: An argument is not one of its choices or is out of its range.
@@ -73,6 +78,7 @@ class KMCLLoss(nn.Module):
         gather_distributed: bool = False,
         distance_scale: Optional[float] = None,
         jaccard: Optional[str] = None,
+        asl_batch_size: Optional[float] = None,
     ) -> None:
         super().__init__()
         check_choice('variant', variant, VARIANTS)
@@ -90,6 +96,8 @@ class KMCLLoss(nn.Module):
             distance_scale=distance_scale or 0,
         ).items():
             check_at_least(name, value, 0)
+        if asl_batch_size is not None and asl_batch_size <= 0:
+            raise ValueError(f'Expected argument `asl_batch_size` to be above 0 or None, but got {asl_batch_size}.')
         if jaccard is not None:
             check_choice('jaccard', jaccard, JACCARD_PLACES)
         if distance_scale is not None and covariance == 'isotropic':
@@ -108,6 +116,7 @@ class KMCLLoss(nn.Module):
         self.contrastive_weight = contrastive_weight
         self.gather_distributed = gather_distributed
         self.distance_scale = distance_scale
+        self.asl_batch_size = asl_batch_size
         self.jaccard = jaccard or ('inside' if variant == 'reference' else 'outside')
 
     def forward(
@@ -134,33 +143,42 @@ class KMCLLoss(nn.Module):
                 tensor.to(torch.promote_types(tensor.dtype, torch.float32))
                 for tensor in (embedding, logits, mean, variance)
             )
-            asymmetric = asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)
-            reconstruct = clamped_reconstruction_loss if self.variant == 'reference' else reconstruction_loss
-            reconstruction = reconstruct(embedding, logits, mean, variance, target)
-            contrast = self._contrastive(mean, variance, target, dimensions=embedding.shape[1])
+            batch = KernelBatch(mean, variance, target, slice(0, len(target)))
+            if self.gather_distributed:
+                batch = gather_batch(mean, variance, target)
+            asymmetric = self._asymmetric(logits, target, batch)
+            if self.variant == 'reference':
+                reconstruct, share = clamped_reconstruction_loss, batch.own_share
+            else:
+                reconstruct, share = reconstruction_loss, batch.own_labelled_share
+            reconstruction = share * reconstruct(embedding, logits, mean, variance, target)
+            contrast = self._contrastive(batch, dimensions=embedding.shape[1])
         return dict(
             loss_asl=self.asl_weight * asymmetric,
             loss_reconstruction=self.reconstruction_weight * reconstruction,
             loss_contrastive=self.contrastive_weight * contrast,
         )
 
-    def _contrastive(self, mean: Tensor, variance: Tensor, target: Tensor, dimensions: int) -> Tensor:
+    def _asymmetric(self, logits: Tensor, target: Tensor, batch: KernelBatch) -> Tensor:
+        loss = asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)
+        if self.asl_batch_size is None:
+            return loss
+        return loss * (self.asl_batch_size * batch.own_share / len(target))
+
+    def _contrastive(self, batch: KernelBatch, dimensions: int) -> Tensor:
         is_reference = self.variant == 'reference'
         distance_scale = self.distance_scale
         if distance_scale is None:
             distance_scale = dimensions if is_reference or self.covariance == 'isotropic' else 1
-        anchors = slice(None)
-        if self.gather_distributed:
-            (mean, variance, target), anchors = gather_batch((mean, variance, target))
-        return kernel_contrastive_loss(
-            mean,
-            variance,
-            target,
+        return batch.own_share * kernel_contrastive_loss(
+            batch.mean,
+            batch.variance,
+            batch.target,
             distance_scale=distance_scale,
             temperature=self.temperature,
             jaccard=self.jaccard,
             log_offset=1e-7 if is_reference else 0.0,
-            anchors=anchors,
+            anchors=batch.own,
         )
 
     def _check_shapes(self, embedding: Tensor, logits: Tensor, mean: Tensor) -> None:

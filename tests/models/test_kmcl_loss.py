@@ -1,7 +1,6 @@
 import pytest
 import torch
 from mmpretrain.registry import MODELS
-from torch.distributed import destroy_process_group, init_process_group
 
 from kmcl_mm.functional import contrastive
 from kmcl_mm.functional.pairwise import all_kernels
@@ -167,6 +166,7 @@ def test_small_batches_with_extreme_inputs_are_finite(variant, covariance, image
         (dict(gamma_neg=-1), 'gamma_neg'),
         (dict(contrastive_weight=-0.1), 'contrastive_weight'),
         (dict(distance_scale=-1.0), 'distance_scale'),
+        (dict(asl_batch_size=0), 'asl_batch_size'),
         (dict(jaccard='twice'), 'jaccard'),
         (dict(covariance='isotropic', distance_scale=1.0), 'distance_scale'),
     ],
@@ -188,25 +188,10 @@ def test_wrong_shapes():
         KMCLLoss()(embedding, logits, mean, variance, target * 0.5)
 
 
-def _contrast_of_rank(rank, folder, processes):
-    init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=processes)
-    *batch, target = random_batch(6)
-    own = slice(rank * 3, rank * 3 + 3)
-    inputs = [part[own].clone().requires_grad_() for part in batch]
-    loss = KMCLLoss('exact', gather_distributed=True)(*inputs, target[own])['loss_contrastive']
-    loss.backward()
-    torch.save((loss.detach(), inputs[2].grad, inputs[3].grad), f'{folder}/rank{rank}.pt')
-    destroy_process_group()
-
-
-def test_gathered_contrast_equals_one_process(tmp_path):
-    """Averaged over the processes, value and gradients are those of one process with the whole batch."""
-    torch.multiprocessing.spawn(_contrast_of_rank, args=(tmp_path, 2), nprocs=2)
-    *inputs, target = random_batch(6)
-    inputs = [part.requires_grad_() for part in inputs]
-    loss = KMCLLoss('exact')(*inputs, target)['loss_contrastive']
-    loss.backward()
-    ranks = [torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2)]
-    torch.testing.assert_close((ranks[0][0] + ranks[1][0]) / 2, loss.detach())
-    for position, tensor in ((1, inputs[2]), (2, inputs[3])):
-        torch.testing.assert_close(torch.cat([rank[position] for rank in ranks]) / 2, tensor.grad)
+@pytest.mark.parametrize('images', [1, 3, 6])
+def test_the_balance_of_the_asymmetric_loss_does_not_depend_on_the_batch(images):
+    batch = [part[:images] for part in random_batch()]
+    plain, balanced = (KMCLLoss('exact', asl_batch_size=size)(*batch) for size in (None, 64))
+    torch.testing.assert_close(balanced['loss_asl'], 64 / images * plain['loss_asl'])
+    for name in ('loss_reconstruction', 'loss_contrastive'):
+        torch.testing.assert_close(balanced[name], plain[name])
