@@ -3,7 +3,8 @@
 Each case runs in a process of its own: this package's losses first, then the plain form of benchmarks/plain.py on the
 same numbers. Prints a table with the largest error of this package's values and gradients (each relative to the
 tensor's largest number, against the plain form in float64), and writes loss.csv and loss.png to the folder of --out.
-Three minutes on two cores and 8 GB of memory; --quick leaves the large cases out and takes one.
+Nanoseconds are those of one pair of kernels in one dimension, of the pairs that the losses need. Three minutes on two
+cores and 8 GB of memory; --quick leaves the large cases out and takes one.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from benchmarks.measure import Measurement, measure
 from benchmarks.plain import plain_losses
+from kmcl_mm.functional import pairwise
 from kmcl_mm.models import KMCLLoss
 
 matplotlib.use('Agg')
@@ -82,9 +84,12 @@ def batch(case: Case, device: torch.device) -> Tuple[List[Tensor], Tensor]:
     return inputs, target.float().to(device)
 
 
-def run_case(case: Case, device_name: str) -> Result:
+def run_case(case: Case, device_name: str, compile_blocks: bool) -> Result:
     """Measure both forms on one batch; the plain one only if it fits."""
     device = torch.device(device_name)
+    if compile_blocks:
+        for name in ('_block_distance', '_block_gradients'):
+            setattr(pairwise, name, torch.compile(getattr(pairwise, name), dynamic=True))
     ours = KMCLLoss('reference', case.covariance)
     _warm_up(ours, case, device)
     inputs, target = batch(case, device)
@@ -121,28 +126,33 @@ def _values_and_gradients(losses, inputs: List[Tensor], target: Tensor) -> List[
     return [*(value.detach() for value in values.values()), *gradients]
 
 
-def run_all(cases: List[Case], device: str) -> Dict[Case, Result]:
+def run_all(cases: List[Case], device: str, compile_blocks: bool) -> Dict[Case, Result]:
     """Results by case, each from a fresh process, printed as they come. Memory below a megabyte counts as one."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['benchmarks.plain', 'kmcl_mm.models'])
     results = {}
-    print(f'{"":50} seconds                    megabytes more')
-    print(f'{"forward and backward of the three losses":50}   plain    ours  ratio      plain   ours  ratio   error')
+    print(f'{"":50}{"seconds":>12}{"":19}{"megabytes more":>20}')
+    print(
+        f'{"forward and backward of the three losses":50}{"plain":>8}{"ours":>9}{"ratio":>7}{"ns":>7}'
+        f'{"plain":>9}{"ours":>8}{"ratio":>7}{"error":>8}'
+    )
     for case in cases:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
-            results[case] = pool.submit(run_case, case, device).result()
+            results[case] = pool.submit(run_case, case, device, compile_blocks).result()
         print(_row(case, results[case]), flush=True)
     return results
 
 
 def _row(case: Case, result: Result) -> str:
     ours, plain, error = result
+    own_pairs = case.images**2 * case.labels_per_image * (_pairs(case) // (case.images**2 * case.labels))
+    nanoseconds = 1e9 * ours.seconds / own_pairs
     if plain is None:
-        return f'{case!s:50} {"":7} {ours.seconds:7.4f} {"":6} {"":10} {ours.megabytes:6.1f}'
+        return f'{case!s:50}{"":8}{ours.seconds:9.4f}{"":7}{nanoseconds:7.1f}{"":9}{ours.megabytes:8.1f}'
     return (
-        f'{case!s:50} {plain.seconds:7.3f} {ours.seconds:7.4f} {plain.seconds / ours.seconds:6.1f} '
-        f'{plain.megabytes:10.1f} {ours.megabytes:6.1f} {plain.megabytes / max(ours.megabytes, 1):6.1f} '
-        + (f'{error:7.0e}' if error is not None else '')
+        f'{case!s:50}{plain.seconds:8.3f}{ours.seconds:9.4f}{plain.seconds / ours.seconds:7.1f}{nanoseconds:7.1f}'
+        f'{plain.megabytes:9.1f}{ours.megabytes:8.1f}{plain.megabytes / max(ours.megabytes, 1):7.1f}'
+        + (f'{error:8.0e}' if error is not None else '')
     )
 
 
@@ -190,12 +200,15 @@ def main() -> None:
         '--out', type=Path, default=Path('work_dirs/benchmarks'), help='folder of loss.csv and loss.png'
     )
     parser.add_argument('--quick', action='store_true', help='leave out the cases of more than 64 images')
+    parser.add_argument(
+        '--compile-blocks', action='store_true', help='compile the two functions of a block, which takes half a minute'
+    )
     args = parser.parse_args()
     cases = list(dict.fromkeys([*TABLE, *AGAINST_IMAGES, *AGAINST_OTHERS]))
     if args.quick:
         cases = [case for case in cases if case.images <= 64]
     print(f'torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads')
-    results = run_all(cases, args.device)
+    results = run_all(cases, args.device, args.compile_blocks)
     args.out.mkdir(parents=True, exist_ok=True)
     write_csv(results, args.out / 'loss.csv')
     draw(results, args.out / 'loss.png')

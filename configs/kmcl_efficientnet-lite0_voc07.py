@@ -23,7 +23,7 @@ model = dict(
         in_channels=1280,
         covariance='anisotropic',
         similarity='bhattacharyya',
-        loss=dict(type='KMCLLoss', variant='reference'),
+        loss=dict(type='KMCLLoss', variant='reference', gather_distributed=True, asl_batch_size=64),
     ),
 )
 

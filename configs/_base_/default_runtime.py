@@ -6,6 +6,8 @@ default_scope = 'mmpretrain'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     check_labels=dict(type='CheckLabelsHook'),
+    # A loss that is not finite stops the training; action='skip' leaves its step out.
+    finite_loss=dict(type='FiniteLossHook', action='stop'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # The better of the raw and the averaged weights is kept, beside the last checkpoint.

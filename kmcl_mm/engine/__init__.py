@@ -3,5 +3,6 @@
 from .average_losses_hook import AverageLossesHook
 from .best_weights_hook import BestWeightsHook
 from .check_labels_hook import CheckLabelsHook
+from .finite_loss_hook import FiniteLossHook
 
-__all__ = ['AverageLossesHook', 'BestWeightsHook', 'CheckLabelsHook']
+__all__ = ['AverageLossesHook', 'BestWeightsHook', 'CheckLabelsHook', 'FiniteLossHook']

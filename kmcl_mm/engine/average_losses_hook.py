@@ -14,7 +14,8 @@ class AverageLossesHook(Hook):
 
     The average is what the training descends: gradients are averaged over processes as well. A loss that is a mean over
     images, such as the reconstruction, then reads as in one process with the whole batch; the asymmetric loss, a sum
-    over a process's images, reads as the whole batch's sum divided by the number of processes.
+    over a process's images unless its ``asl_batch_size`` is set, reads as the whole batch's sum divided by the number
+    of processes.
     """
 
     # Before the host's RuntimeInfoHook, which takes the losses over into the log.

@@ -4,6 +4,8 @@ Tensors on the meta device have no values: whatever asked for one (`.item()`, a 
 `if` on a tensor) would fail here.
 """
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from kmcl_mm.functional import (
     kernel_contrastive_loss,
     reconstruction_loss,
 )
+from kmcl_mm.models import KMCLLoss
 from tests.conftest import random_batch
 
 LOSSES = [
@@ -33,6 +36,18 @@ def test_nothing_waits_for_the_device(loss, covariance):
     inputs = [part.requires_grad_() for part in inputs]
     loss(*inputs, target).backward()
     assert any(part.grad is not None for part in inputs)
+
+
+@pytest.mark.parametrize('variant', ['reference', 'exact'])
+@pytest.mark.parametrize('covariance', ['isotropic', 'anisotropic'])
+def test_the_whole_loss_does_not_wait_either(variant, covariance, monkeypatch):
+    # torch has no autocast to switch off on the meta device.
+    monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext())
+    *inputs, target = (part.to('meta') for part in random_batch(covariance=covariance))
+    inputs = [part.requires_grad_() for part in inputs]
+    losses = KMCLLoss(variant, covariance, gather_distributed=True, asl_batch_size=64)(*inputs, target)
+    sum(losses.values()).backward()
+    assert all(part.grad is not None for part in inputs)
 
 
 @pytest.mark.parametrize('loss', LOSSES)

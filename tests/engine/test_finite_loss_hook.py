@@ -1,0 +1,183 @@
+"""The hook in real trainings of a small network, one batch of which gives a loss that is not finite."""
+
+import functools
+import logging
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.model import BaseModel, MMDistributedDataParallel
+from mmengine.optim import OptimWrapperDict
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
+from torch import distributed, nn
+from torch.utils.data import DataLoader
+
+from kmcl_mm.engine import FiniteLossHook
+
+GOOD = [0.5, 2.0, -1.0]
+
+
+class Network(BaseModel):
+    """A norm layer, whose buffers see each batch, and a weight."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.linear = nn.BatchNorm1d(2), nn.Linear(2, 1)
+        self.seen = []
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        output = self.linear(self.norm(inputs)).float()
+        self.seen.append({name: part.detach().clone() for name, part in self.state_dict().items()})
+        return dict(loss_asl=output.square().sum(), loss_contrastive=(output * inputs[:, :1].exp()).sum())
+
+
+def batch(value):
+    """Two images; the second has a feature of this value."""
+    samples = [DataSample(metainfo=dict(img_path=f'images/{name}_{value}.jpg')) for name in ('first', 'second')]
+    return dict(inputs=torch.tensor([[0.1, 0.2], [value, -0.3]]), data_samples=samples)
+
+
+def train(work_dir, values, network=None, optim_wrapper=None, **settings):
+    """One epoch over batches of these values, with averaged weights and a checkpoint after each."""
+    runner = Runner(
+        network or Network(),
+        str(work_dir),
+        train_dataloader=DataLoader([batch(value) for value in values], collate_fn=lambda batches: batches[0]),
+        train_cfg=dict(by_epoch=False, max_iters=len(values)),
+        optim_wrapper=optim_wrapper or dict(optimizer=dict(type='Adam', lr=0.1)),
+        default_hooks=dict(
+            finite_loss=dict(type='FiniteLossHook', **settings),
+            checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False),
+        ),
+        custom_hooks=[dict(type='EMAHook', momentum=0.5, update_buffers=True)],
+        default_scope='mmpretrain',
+        experiment_name=work_dir.name,
+        log_level='ERROR',
+    )
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize('value', [math.inf, math.nan, 1e3])
+def test_stop_names_parts_iteration_and_images(tmp_path, value):
+    """A feature of 1e3 overflows in the contrast alone: its exponential is infinite, its norm is not."""
+    with pytest.raises(FloatingPointError) as error:
+        train(tmp_path, [*GOOD, value])
+    message = str(error.value)
+    assert 'Iteration 4: ' in message and 'loss_contrastive is ' in message
+    assert ('loss_asl' in message) == (value != 1e3)
+    assert f'images/first_{value}.jpg\n' in message and f'images/second_{value}.jpg\n' in message
+    assert 'finite_loss.action=skip' in message
+
+
+def test_stop_leaves_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(FloatingPointError):
+        train(tmp_path, [*GOOD, math.nan])
+    assert {path.name for path in tmp_path.glob('*.pth')} == {'iter_1.pth', 'iter_2.pth', 'iter_3.pth'}
+    checkpoint = torch.load(tmp_path / 'iter_3.pth', weights_only=False)
+    for part in ('state_dict', 'ema_state_dict'):
+        assert all(tensor.isfinite().all() for tensor in checkpoint[part].values())
+
+
+@pytest.mark.parametrize('value', [math.inf, math.nan, 1e3])
+def test_skip_trains_as_if_the_batch_were_not_there(tmp_path, value, caplog):
+    """Weights, buffers and the optimiser's state."""
+    with_it, without = tmp_path / 'with', tmp_path / 'without'
+    with caplog.at_level(logging.ERROR, logger='mmengine'):
+        skipped = train(with_it, [GOOD[0], value, *GOOD[1:]], action='skip')
+    plain = train(without, GOOD, action='skip')
+    torch.testing.assert_close(skipped.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(
+        skipped.optim_wrapper.optimizer.state_dict(), plain.optim_wrapper.optimizer.state_dict(), rtol=0, atol=0
+    )
+    averaged = torch.load(with_it / 'iter_4.pth', weights_only=False)
+    assert all(tensor.isfinite().all() for tensor in averaged['state_dict'].values())
+    assert all(tensor.isfinite().all() for tensor in averaged['ema_state_dict'].values())
+
+
+def test_skip_says_what_it_skips(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr('kmcl_mm.engine.finite_loss_hook.print_log', lambda text, **_: messages.append(text))
+    train(tmp_path, [GOOD[0], 1e3, GOOD[1]], action='skip')
+    (message,) = messages
+    assert message.startswith('Iteration 2: loss_contrastive is ') and 'images/second_1000.0.jpg' in message
+
+
+@pytest.mark.parametrize('values, stops', [([math.nan] * 2 + GOOD, False), ([math.nan] * 3, True)])
+def test_too_many_skips_stop(tmp_path, values, stops):
+    if stops:
+        with pytest.raises(FloatingPointError, match='2 steps before it were skipped'):
+            train(tmp_path, values, action='skip', max_skips=2)
+    else:
+        train(tmp_path, values * 2, action='skip', max_skips=2)
+
+
+def test_accumulated_gradients_of_a_bad_batch_are_skipped(tmp_path):
+    """The second half of a step is not finite: the whole step is left out."""
+    accumulate = dict(optimizer=dict(type='Adam', lr=0.1), accumulative_counts=2)
+    skipped = train(tmp_path / 'with', [*GOOD[:2], GOOD[2], math.nan], optim_wrapper=dict(accumulate), action='skip')
+    plain = train(tmp_path / 'without', GOOD[:2], optim_wrapper=dict(accumulate), action='skip')
+    for name, weight in plain.model.named_parameters():
+        torch.testing.assert_close(skipped.model.get_parameter(name), weight, rtol=0, atol=0)
+
+
+def test_the_scaler_skips_an_overflow_and_the_average_does_not_see_it(tmp_path, monkeypatch):
+    """Mixed precision on a CPU: scaled by 3e38 the first gradients overflow, until the scale has come down."""
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', functools.partial(torch.amp.GradScaler, 'cpu'))
+    network = Network()
+    before = {name: part.detach().clone() for name, part in network.named_parameters()}
+    optim_wrapper = dict(
+        type='AmpOptimWrapper',
+        dtype='bfloat16',
+        loss_scale=dict(init_scale=3e38, backoff_factor=1e-30),
+        optimizer=dict(type='Adam', lr=0.1),
+    )
+    train(tmp_path, GOOD * 2, network, optim_wrapper)
+    for name, weight in before.items():
+        torch.testing.assert_close(network.seen[1][name], weight, rtol=0, atol=0)
+    checkpoints = [torch.load(tmp_path / f'iter_{step}.pth', weights_only=False) for step in (1, 6)]
+    # The host stores the averaged weights as the state_dict.
+    for name, weight in before.items():
+        torch.testing.assert_close(checkpoints[0]['state_dict'][name], weight, rtol=0, atol=0)
+        assert not checkpoints[1]['state_dict'][name].equal(weight)
+    assert all(tensor.isfinite().all() for checkpoint in checkpoints for tensor in checkpoint['state_dict'].values())
+
+
+def _train_on_rank(rank, folder):
+    distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    messages = []
+    hook_module = __import__('kmcl_mm.engine.finite_loss_hook', fromlist=['print_log'])
+    hook_module.print_log = lambda text, **_: messages.append(text)
+    network = MMDistributedDataParallel(Network(), broadcast_buffers=False)
+    values = [GOOD[0], math.nan if rank else GOOD[1], GOOD[2]]
+    train(folder / f'rank{rank}', values, network, action='skip')
+    torch.save((messages, network.module.state_dict()), folder / f'{rank}.pt')
+    distributed.destroy_process_group()
+
+
+def test_all_processes_skip_together(tmp_path):
+    torch.multiprocessing.spawn(_train_on_rank, args=(tmp_path,), nprocs=2)
+    (first_messages, first), (second_messages, second) = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
+    assert len(first_messages) == len(second_messages) == 1
+    assert 'gradients are not finite, though the losses of this process are' in first_messages[0]
+    assert 'loss_contrastive is nan' in second_messages[0]
+    for name in ('linear.weight', 'linear.bias', 'norm.weight'):
+        assert first[name].isfinite().all()
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('settings, name', [(dict(action='ignore'), 'action'), (dict(max_skips=0), 'max_skips')])
+def test_wrong_settings(settings, name):
+    with pytest.raises(ValueError, match=f'`{name}`.*but got'):
+        FiniteLossHook(**settings)
+
+
+def test_several_optimisers_cannot_be_skipped():
+    runner = SimpleNamespace(optim_wrapper=OptimWrapperDict())
+    with pytest.raises(ValueError, match='one optimiser.*OptimWrapperDict.*action="stop"'):
+        FiniteLossHook('skip').before_train(runner)
