@@ -14,16 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-import matplotlib
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchmarks.measure import Measurement, measure
 from benchmarks.plain import plain_losses
 from kmcl_mm.functional import pairwise
 from kmcl_mm.models import KMCLLoss
-
-matplotlib.use('Agg')
 
 
 class Case(NamedTuple):
@@ -170,10 +168,10 @@ def write_csv(results: Dict[Case, Result], path: Path) -> None:
 
 def draw(results: Dict[Case, Result], path: Path) -> None:
     """Time and memory of both forms against the number of images."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout='constrained')
-    for axis, quantity, label in zip(axes, Measurement._fields, ('seconds', 'megabytes above the inputs')):
+    figure = Figure(figsize=(10, 4), layout='constrained')
+    for axis, quantity, label in zip(
+        figure.subplots(1, 2), Measurement._fields, ('seconds', 'megabytes above the inputs')
+    ):
         for form, name in (('plain', 'plain form'), ('ours', 'kmcl_mm')):
             points = [
                 (case.images, getattr(getattr(results[case], form), quantity))
