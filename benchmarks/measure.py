@@ -27,7 +27,7 @@ def measure(function: Callable[[], None], device: torch.device, enough_seconds: 
     Args:
         function: What to measure.
         device: Where it computes, 'cpu' or a CUDA device.
-        enough_seconds: No further call is begun after this time; three are timed at the least if they take less.
+        enough_seconds: After this time and three calls no further one is begun.
 
     Returns:
         The median time and the peak of the first call.
@@ -37,15 +37,20 @@ def measure(function: Callable[[], None], device: torch.device, enough_seconds: 
     """
     before = _reset_peak(device)
     function()
+    _wait(device)
     megabytes = (_peak(device) - before) / 2**20
     seconds = []
-    while sum(seconds) < enough_seconds and len(seconds) < 50:
+    while len(seconds) < 3 or (sum(seconds) < enough_seconds and len(seconds) < 50):
         start = time.perf_counter()
         function()
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
+        _wait(device)
         seconds.append(time.perf_counter() - start)
     return Measurement(median(seconds), megabytes)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
 
 
 def _reset_peak(device: torch.device) -> int:

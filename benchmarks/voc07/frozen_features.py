@@ -4,8 +4,8 @@ With a frozen backbone and no augmentation every epoch sees the same features. T
 configuration's backbone and preprocessing, and kept in WORK_DIR/features.npz; the heads, losses, optimiser, schedule
 and batch size are the configurations' own. Prints the VOC-style mAP on the test set for each configuration and seed.
 
-    python benchmarks/voc07/frozen_features.py configs/{asl,kmcl}_efficientnet-lite0_voc07.py --cfg-options
-        model.backbone.checkpoint_path=FILE train_dataloader.dataset.data_root=VOC2007
+    python benchmarks/voc07/frozen_features.py configs/{asl,kmcl}_efficientnet-lite0_voc07.py --cfg-options \\
+        model.backbone.checkpoint_path=FILE train_dataloader.dataset.data_root=VOC2007 \\
         val_dataloader.dataset.data_root=VOC2007 test_dataloader.dataset.data_root=VOC2007
 """
 

@@ -1,36 +1,40 @@
-"""Stop at a loss that is not finite, or leave its step out."""
+"""Stop at a loss that is not finite, or leave its batch out."""
 
 import logging
 import math
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmpretrain.registry import HOOKS
+from torch import Tensor
 
 ACTIONS = ('stop', 'skip')
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Tell which loss is not finite, in which iteration and for which images, and stop the training or skip the step.
+    """Tell which loss is not finite, in which iteration and for which images, and stop the training or skip the batch.
 
-    'stop' raises before anything of the step reaches a checkpoint or the averaged weights. 'skip' takes a step whose
-    gradients are not finite back: weights, the optimiser's state and buffers such as the running statistics of norm
-    layers stay as they were, on all processes, and so nothing of it reaches the averaged weights either. With mixed
-    precision a step whose gradients overflow while the losses are finite is the loss scaler's own business: it skips it
-    and lowers the scale, without a word from here.
+    All processes do the same, whichever of them has the loss. 'stop' raises before a checkpoint or the averaged weights
+    have seen the step. 'skip' trains as if the batch were not there: no backward pass, no step, and buffers such as the
+    running statistics of norm layers stay as they were. It looks at the losses before the backward pass, for which an
+    accelerator has to be waited for once more in each iteration.
+
+    Finite losses whose gradients overflow are not looked at: with mixed precision the loss scaler skips such a step and
+    lowers its scale. A checkpoint whose weights are not finite is not written, whatever made them so.
 
     Args:
         action: 'stop' or 'skip'.
-        max_skips: How many iterations in a row may be skipped; one more stops the training.
+        max_skips: How many batches in a row may be skipped; one more stops the training.
 
     Raises:
         ValueError: An action that does not exist, a number below 1, or more than one optimiser.
-        FloatingPointError: During training, for a loss that is not finite.
+        FloatingPointError: During training, for a loss or a weight that is not finite.
     """
 
     # Before AverageLossesHook, which mixes the losses of all processes, and long before the averaged weights.
@@ -44,11 +48,11 @@ class FiniteLossHook(Hook):
         self.action = action
         self.max_skips = max_skips
         self._skips_in_a_row = 0
-        self._is_step_dropped = False
-        self._handle = None
+        self._is_skipping = False
+        self._data_batch = None
 
     def before_train(self, runner) -> None:
-        """Look at each step's gradients from here on, if steps may be skipped.
+        """Put a check between the losses and the optimiser, if batches may be skipped.
 
         Args:
             runner: The runner.
@@ -63,35 +67,51 @@ class FiniteLossHook(Hook):
                 'Expected a training with one optimiser for FiniteLossHook(action="skip"), but got an '
                 'OptimWrapperDict. Set action="stop".'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = _without_wrapper(runner.model)
         self._buffers = list(model.buffers())
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
-        self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(self._drop_step_if_not_finite)
+        parse_losses, update_params = model.parse_losses, runner.optim_wrapper.update_params
+
+        def parse_and_check(losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+            total, parts = parse_losses(losses)
+            self._is_skipping = self._is_wrong(parts)
+            if self._is_skipping:
+                self._skip(runner, parts)
+            else:
+                self._skips_in_a_row = 0
+            return total, parts
+
+        def update_unless_skipping(*args, **kwargs) -> None:
+            if not self._is_skipping:
+                update_params(*args, **kwargs)
+
+        model.parse_losses, runner.optim_wrapper.update_params = parse_and_check, update_unless_skipping
 
     def after_train(self, runner) -> None:
-        """Leave the optimiser as it came.
+        """Take the check away again.
 
         Args:
             runner: The runner.
         """
-        if self._handle is not None:
-            self._handle.remove()
+        if self.action == 'skip':
+            del _without_wrapper(runner.model).parse_losses, runner.optim_wrapper.update_params
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Remember the buffers, if the step may be skipped.
+        """Remember the batch, and the buffers, if it may be skipped.
 
         Args:
             runner: The runner.
             batch_idx: Index of the batch.
             data_batch: The batch.
         """
+        self._data_batch = data_batch
         if self.action == 'skip':
             _copy(self._buffers, to=self._buffers_before)
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, Any]] = None
     ) -> None:
-        """Stop, or finish the skipping, if a loss of this iteration is not finite.
+        """Stop if a loss of this iteration is not finite.
 
         Args:
             runner: The runner.
@@ -100,55 +120,76 @@ class FiniteLossHook(Hook):
             outputs: The losses by name, scalars.
 
         Raises:
-            FloatingPointError: A loss is not finite and the action is 'stop', or too many steps were skipped.
+            FloatingPointError: A loss is not finite and the action is 'stop'.
         """
-        losses = {name: torch.as_tensor(value).detach().item() for name, value in (outputs or {}).items()}
-        wrong = {name: value for name, value in losses.items() if not math.isfinite(value)}
-        is_step_dropped, self._is_step_dropped = self._is_step_dropped, False
-        if not (wrong or is_step_dropped):
-            self._skips_in_a_row = 0
-            return
-        message = _describe(wrong, runner.iter + 1, data_batch)
-        if self.action == 'stop':
+        if self.action == 'stop' and self._is_wrong(outputs or {}):
             raise FloatingPointError(
-                f'{message}\nThe training stops here; no checkpoint holds this step. Look at these images, lower the '
-                'learning rate, or leave such steps out with default_hooks.finite_loss.action=skip.'
+                f'{self._describe(runner, outputs)}\nThe training stops here, and no checkpoint holds this step. If '
+                'the images are sound, start again with a lower rate (param_scheduler.eta_max), or leave such batches out: '
+                '--cfg-options default_hooks.finite_loss.action=skip'
             )
+
+    def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Refuse to write weights that are not finite.
+
+        Args:
+            runner: The runner.
+            checkpoint: What is about to be saved.
+
+        Raises:
+            FloatingPointError: A weight or buffer is not finite.
+        """
+        for name, tensor in checkpoint.get('state_dict', {}).items():
+            if not tensor.isfinite().all():
+                raise FloatingPointError(
+                    f'Expected finite weights to save, but {name} is not. The checkpoint is not written, and the '
+                    'training stops; an earlier one is as it was. Start again with a lower rate '
+                    '(param_scheduler.eta_max).'
+                )
+
+    def _is_wrong(self, losses: Dict[str, Any]) -> bool:
+        """Whether a loss of any process is not finite."""
+        is_wrong = torch.tensor(float(bool(_not_finite(losses))))
+        if get_world_size() > 1:
+            all_reduce(is_wrong, op='max')
+        return bool(is_wrong)
+
+    def _skip(self, runner, losses: Dict[str, Any]) -> None:
+        message = self._describe(runner, losses)
         self._skips_in_a_row += 1
         if self._skips_in_a_row > self.max_skips:
             raise FloatingPointError(
-                f'{message}\nThe training stops here: {self.max_skips} steps before it were skipped.'
+                f'{message}\nThe training stops here: {self.max_skips} batches before it were skipped.'
             )
         _copy(self._buffers_before, to=self._buffers)
         # An error, as processes other than the first show nothing less.
-        print_log(f'{message}\nThe step is skipped.', logger='current', level=logging.ERROR)
+        print_log(f'{message}\nThis batch is skipped.', logger='current', level=logging.ERROR)
 
-    def _drop_step_if_not_finite(self, optimizer: torch.optim.Optimizer, args, kwargs) -> None:
-        """Take the gradients away, so that the optimiser has nothing to do.
+    def _describe(self, runner, losses: Dict[str, Any]) -> str:
+        """What is not finite, and where."""
+        wrong = _not_finite(losses)
+        parts = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
+        what = ', '.join(f'{name} is {value}' for name, value in parts.items())
+        images = '\n    '.join(_names(self._data_batch))
+        return (
+            f'Iteration {runner.iter + 1}: {what or "a loss of another process is not finite"}. Images in the batch of '
+            f'this process:\n    {images}'
+        )
 
-        Gradients are averaged over the processes: all of them come to the same decision.
-        """
-        parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm=math.inf)
-        if not norm.isfinite():
-            self._is_step_dropped = True
-            for parameter in parameters:
-                parameter.grad = None
+
+def _not_finite(losses: Dict[str, Any]) -> Dict[str, float]:
+    """The losses that are not finite. As in the host, what has 'loss' in its name is one."""
+    values = {name: torch.as_tensor(value).detach().item() for name, value in losses.items() if 'loss' in name}
+    return {name: value for name, value in values.items() if not math.isfinite(value)}
 
 
-def _copy(tensors: List[torch.Tensor], to: List[torch.Tensor]) -> None:
+def _without_wrapper(model: torch.nn.Module) -> torch.nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _copy(tensors: List[Tensor], to: List[Tensor]) -> None:
     for source, target in zip(tensors, to):
         target.copy_(source)
-
-
-def _describe(losses: Dict[str, float], iteration: int, data_batch: Any) -> str:
-    """What is not finite, and where."""
-    parts = {name: value for name, value in losses.items() if name != 'loss'} or losses
-    if parts:
-        what = ', '.join(f'{name} is {value}' for name, value in parts.items())
-    else:
-        what = 'the gradients are not finite, though the losses of this process are'
-    return f'Iteration {iteration}: {what}. Images in the batch:\n    ' + '\n    '.join(_names(data_batch))
 
 
 def _names(data_batch: Any) -> List[str]:

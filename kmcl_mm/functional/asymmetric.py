@@ -1,11 +1,16 @@
 """Asymmetric classification loss."""
 
+import math
+
+import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from .checks import check_target
 
 # Smallest probability whose logarithm is taken (the published value).
 _MIN_PROBABILITY = 1e-7
+_LOG_MIN_PROBABILITY = math.log(_MIN_PROBABILITY)
 
 
 def asymmetric_loss(
@@ -49,11 +54,12 @@ def asymmetric_loss(
     """
     check_target(target, logits.shape)
     target = target.to(logits.dtype)
-    present = logits.sigmoid()
-    absent = (1 - present + clip).clamp(max=1)
-    log_likelihood = (
-        target * present.clamp(min=_MIN_PROBABILITY).log() + (1 - target) * absent.clamp(min=_MIN_PROBABILITY).log()
-    )
-    true_probability = (present * target + absent * (1 - target)).detach()
-    focusing_weight = (1 - true_probability) ** (gamma_pos * target + gamma_neg * (1 - target))
-    return -(focusing_weight * log_likelihood).sum()
+    # 1 - p of present labels and 1 - p_minus of absent ones, and the logarithms of p and p_minus: each in the form that
+    # keeps its digits where it is small.
+    false_of_present = (-logits).sigmoid()
+    false_of_absent = (logits.sigmoid() - clip).clamp(min=0, max=1 - _MIN_PROBABILITY)
+    log_present = logsigmoid(logits).clamp(min=_LOG_MIN_PROBABILITY)
+    log_absent = torch.log1p(-false_of_absent) if clip else logsigmoid(-logits).clamp(min=_LOG_MIN_PROBABILITY)
+    false_probability = torch.where(target == 1, false_of_present, false_of_absent).detach()
+    focusing_weight = false_probability ** (gamma_pos * target + gamma_neg * (1 - target))
+    return -(focusing_weight * torch.where(target == 1, log_present, log_absent)).sum()

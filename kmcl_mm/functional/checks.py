@@ -4,6 +4,9 @@ Shapes are known on the host, so these checks never wait for a device. Only :fun
 leaves that to the device itself where the tensor is not in host memory.
 """
 
+import math
+from numbers import Real
+
 import torch
 from torch import Tensor
 
@@ -36,6 +39,21 @@ def check_at_least(name: str, value: float, lowest: float) -> None:
     """
     if value < lowest:
         raise ValueError(f'Expected argument `{name}` to be at least {lowest}, but got {value}.')
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is no number, or so low that similarities divided by it overflow.
+
+    Args:
+        temperature: What came.
+
+    Raises:
+        ValueError: ``temperature`` is not a finite number of at least 1e-6.
+    """
+    if not isinstance(temperature, Real) or not 1e-6 <= temperature < math.inf:
+        raise ValueError(
+            f'Expected argument `temperature` to be a finite number of at least 1e-6, but got {temperature}.'
+        )
 
 
 def check_shape(name: str, tensor: Tensor, shape: tuple, meaning: str) -> None:

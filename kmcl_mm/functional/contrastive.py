@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import threshold
 
-from .checks import check_choice, check_kernels, check_target
+from .checks import check_choice, check_kernels, check_target, check_temperature
 from .pairwise import KernelGroup, all_kernels, kernels_of_present_labels, pairwise_distance
 
 # Bhattacharyya coefficients below it are taken as 0, which changes no digit of the loss: what follows from smaller ones
@@ -44,7 +44,7 @@ def kernel_contrastive_loss(
         target: Targets (N, K), 0 or 1.
         distance_scale: The factor c of the distance. An isotropic kernel of M equal dimensions has c = M, an
             anisotropic one c = 1; the published code multiplies by M in both cases.
-        temperature: Temperature t, above 0.
+        temperature: Temperature t, at least 1e-6.
         jaccard: Where J stands: 'outside' the logarithm as a weight (the `exact` variant), 'inside' as in
             log(J q + log_offset), where it bears on the gradient only through the offset (the `reference` variant), or
             'none'.
@@ -69,8 +69,7 @@ def kernel_contrastive_loss(
         tensor(0.2088)
     """
     check_choice('jaccard', jaccard, JACCARD_PLACES)
-    if temperature <= 0:
-        raise ValueError(f'Expected argument `temperature` to be above 0, but got {temperature}.')
+    check_temperature(temperature)
     check_kernels(mean, variance)
     check_target(target, (len(mean), mean.shape[-1]))
     target = target.to(mean.dtype)

@@ -46,8 +46,8 @@ def gather_batch(mean: Tensor, variance: Tensor, target: Tensor) -> KernelBatch:
     """Kernels and targets of all processes, with gradients that flow back to where the kernels came from.
 
     The data travel in one collective, and the gradients in another. Processes may bring different numbers of images:
-    these are exchanged before, between the hosts, so that no accelerator is waited for. Without a process group the
-    arguments are returned as they are.
+    these are exchanged before, between the hosts by gloo, so that no accelerator is waited for. Without a process group
+    the arguments are returned as they are.
 
     Args:
         mean: Means (N, K) or (N, M, K) of this process's images.
@@ -81,7 +81,7 @@ def _batch_sizes(own: int) -> List[int]:
     return [int(size) for size in sizes]
 
 
-@lru_cache
+@lru_cache(maxsize=1)
 def _host_group(world: dist.ProcessGroup) -> Optional[dist.ProcessGroup]:
     """A group of all processes that exchanges host memory."""
     return world if dist.get_backend(world) == 'gloo' else dist.new_group(backend='gloo')
@@ -106,7 +106,7 @@ class _Gather(torch.autograd.Function):
 
 def _sum_of_own_rows(grad: Tensor, sizes: List[int]) -> Tensor:
     rank = dist.get_rank()
-    if dist.get_backend() == 'gloo':  # has no reduce-scatter in every torch that this package runs with
+    if not _can_reduce_scatter(grad):
         grad = grad.contiguous()
         dist.all_reduce(grad)
         return grad.split(sizes)[rank]
@@ -115,3 +115,8 @@ def _sum_of_own_rows(grad: Tensor, sizes: List[int]) -> Tensor:
     own = grad.new_empty(most, grad.shape[1])
     dist.reduce_scatter_tensor(own, padded)
     return own[: sizes[rank]]
+
+
+def _can_reduce_scatter(tensor: Tensor) -> bool:
+    """Whether the backend can; gloo, which serves host memory, cannot in every torch that this package runs with."""
+    return tensor.device.type != 'cpu'

@@ -45,7 +45,7 @@ def log_kernel(embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         check_shape('mean', mean, (*embedding.shape, mean.shape[-1]), '(N, M, K)')
         return _AnisotropicLogKernel.apply(embedding, mean, variance)
     # Measured from the first dimension, so that what lies far from 0 keeps its digits.
-    origin = embedding[:, :1]
+    origin = embedding[:, :1].detach()
     shifted = embedding - origin
     center = shifted.mean(dim=1, keepdim=True)
     spread = (shifted - center).square().sum(dim=1, keepdim=True)

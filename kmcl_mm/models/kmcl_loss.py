@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ..functional import asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss
-from ..functional.checks import check_at_least, check_choice, check_shape
+from ..functional.checks import check_at_least, check_choice, check_shape, check_temperature
 from ..functional.contrastive import JACCARD_PLACES
 from ..functional.distributed import KernelBatch, gather_batch
 
@@ -34,19 +34,21 @@ class KMCLLoss(nn.Module):
         gamma_neg: Focusing exponent of absent labels. Both variants.
         gamma_pos: Focusing exponent of present labels. Both variants.
         clip: Probability margin of absent labels. Both variants.
-        temperature: Temperature of the contrast, above 0. Both variants.
+        temperature: Temperature of the contrast, at least 1e-6. Both variants.
         asl_weight: Weight of the asymmetric loss, which is a sum over images and labels. Both variants.
         reconstruction_weight: Weight of the reconstruction loss, a mean over images. Both variants.
         contrastive_weight: Weight of the contrastive loss, a mean over images. Both variants.
         gather_distributed: Contrast each process's images with those of all processes, not only its own, and take means
             over the images of all of them: averaged over the processes, losses and gradients are those of one process
-            with the whole batch. Belongs to neither variant: the published code does not.
+            with the whole batch (the asymmetric loss's with ``asl_batch_size``). Belongs to neither variant: the
+            published code does not.
         distance_scale: Factor of the anisotropic distance. Default: M in 'reference', 1 in 'exact'. An isotropic
             distance is the sum over M equal dimensions in both.
         jaccard: Place of the Jaccard index in the contrast: 'inside', 'outside' or 'none' (see
             :func:`kmcl_mm.functional.kernel_contrastive_loss`). Default: 'inside' in 'reference', 'outside' in 'exact'.
         asl_batch_size: Number of images that the asymmetric loss stands for: it is this times the mean over images of
-            each image's sum over labels, whatever the batch and the number of processes are. Default: the sum over this
+            each image's sum over labels, whatever the batch and the number of processes are (of uneven batches the
+            mean is over the images of all processes with ``gather_distributed``). Default: the sum over this
             process's images, as in the published code, whose weight against the other losses grows with the batch of
             one process; the published recipes sum over 64 (TResNet-M) and 32 images (TResNet-L). Both variants.
 
@@ -83,8 +85,7 @@ class KMCLLoss(nn.Module):
         super().__init__()
         check_choice('variant', variant, VARIANTS)
         check_choice('covariance', covariance, COVARIANCES)
-        if temperature <= 0:
-            raise ValueError(f'Expected argument `temperature` to be above 0, but got {temperature}.')
+        check_temperature(temperature)
         if not 0 <= clip < 1:
             raise ValueError(f'Expected argument `clip` to be in [0, 1), but got {clip}.')
         for name, value in dict(
@@ -187,6 +188,8 @@ class KMCLLoss(nn.Module):
                 'Expected arguments `embedding` and `logits` to have shapes (N, M) and (N, K), '
                 f'but got {tuple(embedding.shape)} and {tuple(logits.shape)}.'
             )
+        if len(logits) == 0:
+            raise ValueError('Expected one image at the least in the batch of each process, but got none.')
         if self.covariance == 'isotropic':
             check_shape('mean', mean, logits.shape, '(N, K) with covariance="isotropic"')
         else:

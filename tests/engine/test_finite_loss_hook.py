@@ -15,7 +15,7 @@ from mmpretrain.structures import DataSample
 from torch import distributed, nn
 from torch.utils.data import DataLoader
 
-from kmcl_mm.engine import FiniteLossHook
+from kmcl_mm.engine import FiniteLossHook, finite_loss_hook
 
 GOOD = [0.5, 2.0, -1.0]
 
@@ -71,7 +71,7 @@ def test_stop_names_parts_iteration_and_images(tmp_path, value):
     assert 'Iteration 4: ' in message and 'loss_contrastive is ' in message
     assert ('loss_asl' in message) == (value != 1e3)
     assert f'images/first_{value}.jpg\n' in message and f'images/second_{value}.jpg\n' in message
-    assert 'finite_loss.action=skip' in message
+    assert '--cfg-options default_hooks.finite_loss.action=skip' in message
 
 
 def test_stop_leaves_the_last_good_checkpoint(tmp_path):
@@ -110,19 +110,55 @@ def test_skip_says_what_it_skips(tmp_path, monkeypatch):
 @pytest.mark.parametrize('values, stops', [([math.nan] * 2 + GOOD, False), ([math.nan] * 3, True)])
 def test_too_many_skips_stop(tmp_path, values, stops):
     if stops:
-        with pytest.raises(FloatingPointError, match='2 steps before it were skipped'):
+        with pytest.raises(FloatingPointError, match='2 batches before it were skipped'):
             train(tmp_path, values, action='skip', max_skips=2)
     else:
         train(tmp_path, values * 2, action='skip', max_skips=2)
 
 
-def test_accumulated_gradients_of_a_bad_batch_are_skipped(tmp_path):
-    """The second half of a step is not finite: the whole step is left out."""
+@pytest.mark.parametrize('position', [0, 1, 2])
+def test_accumulated_gradients_do_without_a_bad_batch(tmp_path, position):
+    """The next batch takes its place in the step."""
     accumulate = dict(optimizer=dict(type='Adam', lr=0.1), accumulative_counts=2)
-    skipped = train(tmp_path / 'with', [*GOOD[:2], GOOD[2], math.nan], optim_wrapper=dict(accumulate), action='skip')
-    plain = train(tmp_path / 'without', GOOD[:2], optim_wrapper=dict(accumulate), action='skip')
-    for name, weight in plain.model.named_parameters():
-        torch.testing.assert_close(skipped.model.get_parameter(name), weight, rtol=0, atol=0)
+    values = [*GOOD, GOOD[0]]
+    skipped = train(
+        tmp_path / 'with',
+        [*values[:position], math.nan, *values[position:]],
+        optim_wrapper=dict(accumulate),
+        action='skip',
+    )
+    plain = train(tmp_path / 'without', values, optim_wrapper=dict(accumulate), action='skip')
+    torch.testing.assert_close(skipped.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
+
+
+def test_clipped_gradients_of_a_bad_batch_move_nothing(tmp_path):
+    """Clipping by value makes an infinite gradient finite: looking at the gradients would be too late."""
+    clip = dict(optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(type='value', clip_value=1.0))
+    skipped = train(tmp_path / 'with', [GOOD[0], 1e3], optim_wrapper=dict(clip), action='skip')
+    plain = train(tmp_path / 'without', GOOD[:1], optim_wrapper=dict(clip), action='skip')
+    torch.testing.assert_close(skipped.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
+
+
+def test_a_number_that_is_no_loss_may_be_anything(tmp_path):
+    class WithAccuracy(Network):
+        def forward(self, *args, **kwargs):
+            return dict(super().forward(*args, **kwargs), accuracy=torch.tensor(math.nan))
+
+    for action in ('stop', 'skip'):
+        assert train(tmp_path / action, GOOD, WithAccuracy(), action=action).iter == len(GOOD)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """The losses were finite so far: it is the step that broke the weights."""
+    broken = dict(optimizer=dict(type='SGD', lr=math.inf))
+    with pytest.raises(FloatingPointError, match=r'finite weights.*The checkpoint is not written.*eta_max'):
+        train(tmp_path, GOOD, optim_wrapper=broken)
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_the_model_and_the_optimiser_are_left_as_they_came(tmp_path):
+    runner = train(tmp_path, GOOD, action='skip')
+    assert 'parse_losses' not in vars(runner.model) and 'update_params' not in vars(runner.optim_wrapper)
 
 
 def test_the_scaler_skips_an_overflow_and_the_average_does_not_see_it(tmp_path, monkeypatch):
@@ -151,24 +187,32 @@ def test_the_scaler_skips_an_overflow_and_the_average_does_not_see_it(tmp_path, 
 def _train_on_rank(rank, folder):
     distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     messages = []
-    hook_module = __import__('kmcl_mm.engine.finite_loss_hook', fromlist=['print_log'])
-    hook_module.print_log = lambda text, **_: messages.append(text)
-    network = MMDistributedDataParallel(Network(), broadcast_buffers=False)
+    finite_loss_hook.print_log = lambda text, **_: messages.append(text)
     values = [GOOD[0], math.nan if rank else GOOD[1], GOOD[2]]
-    train(folder / f'rank{rank}', values, network, action='skip')
-    torch.save((messages, network.module.state_dict()), folder / f'{rank}.pt')
+    for action in ('skip', 'stop'):
+        network = MMDistributedDataParallel(Network(), broadcast_buffers=False)
+        try:
+            train(folder / f'{action}{rank}', values, network, action=action)
+        except FloatingPointError as error:
+            messages.append(str(error))
+        if action == 'skip':
+            torch.save(network.module.state_dict(), folder / f'{rank}.pt')
+    torch.save(messages, folder / f'messages{rank}.pt')
     distributed.destroy_process_group()
 
 
-def test_all_processes_skip_together(tmp_path):
+def test_all_processes_skip_or_stop_together(tmp_path):
     torch.multiprocessing.spawn(_train_on_rank, args=(tmp_path,), nprocs=2)
-    (first_messages, first), (second_messages, second) = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
-    assert len(first_messages) == len(second_messages) == 1
-    assert 'gradients are not finite, though the losses of this process are' in first_messages[0]
-    assert 'loss_contrastive is nan' in second_messages[0]
+    first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
     for name in ('linear.weight', 'linear.bias', 'norm.weight'):
         assert first[name].isfinite().all()
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+    assert first['norm.num_batches_tracked'] == second['norm.num_batches_tracked'] == 2
+    for rank, what in enumerate(('a loss of another process is not finite', 'loss_contrastive is nan')):
+        skipped, stopped = torch.load(tmp_path / f'messages{rank}.pt')
+        assert what in skipped and 'This batch is skipped' in skipped
+        assert what in stopped and 'The training stops here' in stopped
+        assert {path.name for path in (tmp_path / f'stop{rank}').glob('*.pth')} <= {'iter_1.pth'}
 
 
 @pytest.mark.parametrize('settings, name', [(dict(action='ignore'), 'action'), (dict(max_skips=0), 'max_skips')])

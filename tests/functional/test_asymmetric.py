@@ -49,6 +49,18 @@ def test_gradcheck_without_focusing():
     torch.autograd.gradcheck(lambda z: asymmetric_loss(z, target, gamma_neg=0, gamma_pos=0), logits.requires_grad_())
 
 
+@pytest.mark.parametrize('clip', [0.0, 0.05])
+@pytest.mark.parametrize('value', [-15.0, -5.0, 5.0, 12.0, 15.0])
+def test_float32_keeps_its_digits(value, clip):
+    """Also where 1 - p is small."""
+    logits, target = torch.tensor([[value, value]], requires_grad=True), torch.tensor([[0.0, 1.0]])
+    exact = logits.detach().double().requires_grad_()
+    losses = [asymmetric_loss(part, target, clip=clip) for part in (logits, exact)]
+    gradients = [torch.autograd.grad(loss, part)[0] for loss, part in zip(losses, (logits, exact))]
+    torch.testing.assert_close(losses[0].double(), losses[1], rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradients[0].double(), gradients[1], rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize('value', [-1e4, -100.0, 100.0, 1e4])
 @pytest.mark.parametrize('settings', SETTINGS)
 def test_extreme_logits_are_finite(value, settings):

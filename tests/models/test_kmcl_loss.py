@@ -162,6 +162,9 @@ def test_small_batches_with_extreme_inputs_are_finite(variant, covariance, image
         (dict(variant='published'), 'variant'),
         (dict(covariance='diagonal'), 'covariance'),
         (dict(temperature=0), 'temperature'),
+        (dict(temperature=float('nan')), 'temperature'),
+        (dict(temperature=1e-37), 'temperature'),
+        (dict(temperature=[0, 17]), 'temperature'),
         (dict(clip=5), 'clip'),
         (dict(gamma_neg=-1), 'gamma_neg'),
         (dict(contrastive_weight=-0.1), 'contrastive_weight'),
@@ -182,6 +185,8 @@ def test_wrong_shapes():
         KMCLLoss(covariance='isotropic')(embedding, logits, mean, variance, target)
     with pytest.raises(ValueError, match=r'`mean`.*\(N, M, K\)'):
         KMCLLoss()(embedding, logits, mean[:, 0], variance[:, 0], target)
+    with pytest.raises(ValueError, match='one image at the least'):
+        KMCLLoss()(*(part[:0] for part in (embedding, logits, mean, variance, target)))
     with pytest.raises(ValueError, match='`embedding`'):
         KMCLLoss()(embedding.unsqueeze(-1), logits, mean, variance, target)
     with pytest.raises(ValueError, match='`target`.*but got 0.5'):
