@@ -124,9 +124,9 @@ class FiniteLossHook(Hook):
         """
         if self.action == 'stop' and self._is_wrong(outputs or {}):
             raise FloatingPointError(
-                f'{self._describe(runner, outputs)}\nThe training stops here, and no checkpoint holds this step. If '
-                'the images are sound, start again with a lower rate (param_scheduler.eta_max), or leave such batches out: '
-                '--cfg-options default_hooks.finite_loss.action=skip'
+                f'{self._describe(runner, outputs)}\nThe training stops here; no checkpoint holds this step. If the '
+                'images are sound, start again with a lower rate (param_scheduler.eta_max), or leave such batches '
+                'out: --cfg-options default_hooks.finite_loss.action=skip'
             )
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
