@@ -252,6 +252,8 @@ def leave_out_pretrained_weights(cfg) -> None:
 def run_tool(name: str) -> None:
     """Run one of MMPretrain's own command-line tools, with its configuration fitted to the machine.
 
+    Fault: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it.
+
     Args:
         name: Name of the tool: 'train' or 'test'. Its options come from the command line.
 
@@ -270,6 +272,8 @@ def run_tool(name: str) -> None:
 
     tool.merge_args = merge_args_and_fit
     tool.main()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _load_tool(name: str) -> ModuleType:

@@ -1,13 +1,17 @@
 """Exchange between the processes of a distributed training."""
 
-from functools import lru_cache
 from typing import List, NamedTuple, Optional, Tuple
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
+
+# The group that _host_group has made for a default group. No group is kept alive by it: its threads have to end before
+# the process does.
+_HOST_GROUPS = WeakKeyDictionary()
 
 
 class KernelBatch(NamedTuple):
@@ -77,14 +81,16 @@ def gather_batch(mean: Tensor, variance: Tensor, target: Tensor) -> KernelBatch:
 def _batch_sizes(own: int) -> List[int]:
     """Number of images of every process."""
     sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
-    dist.all_gather(sizes, torch.tensor([own]), group=_host_group(dist.group.WORLD))
+    dist.all_gather(sizes, torch.tensor([own]), group=_host_group())
     return [int(size) for size in sizes]
 
 
-@lru_cache(maxsize=1)
-def _host_group(world: dist.ProcessGroup) -> Optional[dist.ProcessGroup]:
-    """A group of all processes that exchanges host memory."""
-    return world if dist.get_backend(world) == 'gloo' else dist.new_group(backend='gloo')
+def _host_group() -> Optional[dist.ProcessGroup]:
+    """A group of all processes that exchanges host memory; None, the default group, where that does."""
+    world = dist.group.WORLD
+    if world not in _HOST_GROUPS:
+        _HOST_GROUPS[world] = None if dist.get_backend() == 'gloo' else dist.new_group(backend='gloo')
+    return _HOST_GROUPS[world]
 
 
 class _Gather(torch.autograd.Function):
