@@ -113,7 +113,7 @@ class _Gather(torch.autograd.Function):
 def _sum_of_own_rows(grad: Tensor, sizes: List[int]) -> Tensor:
     rank = dist.get_rank()
     if not _can_reduce_scatter(grad):
-        grad = grad.contiguous()
+        grad = grad.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(grad)
         return grad.split(sizes)[rank]
     most = max(sizes)
