@@ -33,8 +33,8 @@ val_dataloader = dict(
     dataset=dict(type='DigitScenes', split='test', num_scenes=1000, test_mode=True, pipeline=[dict(type='PackInputs')]),
 )
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelMetric', thr=0.5, average='macro')]
-test_evaluator = val_evaluator
+val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelF1', thr=0.5, topk=None)]
+test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = dict(eta_max=2e-3, end=10)

@@ -11,8 +11,8 @@ host.leave_out_broken_multimodal_models()
 host.import_quietly()
 host.load_checkpoints_safely()
 
-from . import datasets, engine, models  # noqa: E402
+from . import datasets, engine, evaluation, models  # noqa: E402
 from .config import get_config  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'get_config', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'get_config', 'models']

@@ -304,5 +304,5 @@ def test_real_coco(small_config, tmp_path, shared_data):
     losses, validations = scalars(tmp_path / 'run')
     assert len(losses) == 4 and all(line['loss_contrastive'] > 0 for line in losses)
     metrics = validations[0]
-    for name in ('mAP', 'precision_thr-0.80', 'precision_thr-0.80_micro', 'f1-score_top3', 'f1-score_top3_micro'):
+    for name in ('mAP', 'CP', 'CF1', 'OF1', 'CF1_top3', 'OF1_top3'):
         assert f'multi-label/{name}' in metrics and f'multi-label/{name}_origin' in metrics

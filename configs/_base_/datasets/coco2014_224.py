@@ -25,12 +25,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# mAP, and precision, recall and F1 at threshold 0.8 and of each image's top 3, a label (macro) and overall (micro).
-val_evaluator = [
-    dict(type='AveragePrecision'),
-    dict(type='MultiLabelMetric', thr=0.8, average='macro'),
-    dict(type='MultiLabelMetric', thr=0.8, average='micro'),
-    dict(type='MultiLabelMetric', topk=3, average='macro'),
-    dict(type='MultiLabelMetric', topk=3, average='micro'),
-]
-test_evaluator = val_evaluator
+# mAP, and CP, CR, CF1, OP, OR, OF1 at threshold 0.8, over all labels and over each image's top 3.
+val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelF1', thr=0.8, topk=3)]
+test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]

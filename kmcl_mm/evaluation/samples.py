@@ -1,0 +1,36 @@
+"""What the metrics take from the host's data samples."""
+
+from typing import Dict, List, Tuple
+
+import torch
+from mmpretrain.structures import label_to_onehot
+from torch import Tensor
+
+UNKNOWN = -1
+
+
+def scores_and_target(data_sample: Dict, difficult: int) -> Tuple[Tensor, Tensor]:
+    """Scores and target of one image.
+
+    Args:
+        data_sample: A data sample as a dict, with ``pred_score`` (K,), and ``gt_score`` (K,), in which -1 is unknown,
+            or ``gt_label``, indices. ``gt_label_difficult`` are the indices of PASCAL VOC's difficult objects.
+        difficult: What a label with only difficult objects is: 0, or -1 for unknown.
+
+    Returns:
+        Scores (K,), and target (K,): 1 present, 0 absent, -1 unknown.
+    """
+    scores = data_sample['pred_score'].detach().cpu()
+    if 'gt_score' in data_sample:
+        target = data_sample['gt_score'].detach().cpu().clone()
+    else:
+        target = label_to_onehot(data_sample['gt_label'], len(scores)).cpu()
+    labels = torch.as_tensor(list(data_sample.get('gt_label_difficult') or ()), dtype=torch.long)
+    target[labels[target[labels] != 1]] = difficult
+    return scores, target
+
+
+def stack(results: List[Tuple[Tensor, Tensor]]) -> Tuple[Tensor, Tensor]:
+    """Scores (N, K) and targets (N, K) of all images."""
+    scores, targets = zip(*results)
+    return torch.stack(scores), torch.stack(targets)

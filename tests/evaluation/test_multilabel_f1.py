@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmpretrain.structures import DataSample
+from sklearn.metrics import precision_recall_fscore_support
+
+from kmcl_mm.evaluation import MultiLabelF1
+from tests.conftest import golden_cases
+
+
+@golden_cases('metrics')
+def test_equals_the_published_numbers(golden):
+    """There -1 is absent and 0 difficult, which counts as absent in these metrics."""
+    target = (golden['in/target'] == 1).long()
+    metrics = MultiLabelF1(thr=golden.settings['threshold']).calculate(golden['in/scores'], target)
+    for name, value in metrics.items():
+        published = golden[f'out/{name.replace("_top3", "_3")}'].item()
+        assert value == pytest.approx(100 * published, abs=1e-6), name
+
+
+@pytest.mark.parametrize('topk', [None, 1, 2, 9])
+@pytest.mark.parametrize('seed', range(5))
+def test_equals_scikit_learn(topk, seed):
+    random = np.random.RandomState(seed)
+    scores, target = random.rand(40, 6), random.rand(40, 6) < 0.3
+    predicted = scores > 0.6
+    if topk is not None:
+        ranks = (-scores).argsort(axis=1).argsort(axis=1)
+        predicted &= ranks < topk
+    metrics = MultiLabelF1(thr=0.6, topk=topk).calculate(torch.tensor(scores), torch.tensor(target).long())
+    suffix = f'_top{topk}' if topk else ''
+    for letter, average in (('C', 'macro'), ('O', 'micro')):
+        precision, recall, _, _ = precision_recall_fscore_support(target, predicted, average=average, zero_division=0)
+        f1 = 2 * precision * recall / (precision + recall)
+        for name, value in (('P', precision), ('R', recall), ('F1', f1)):
+            assert metrics[f'{letter}{name}{suffix}'] == pytest.approx(100 * value)
+
+
+def test_unknown_labels_count_neither_as_right_nor_as_wrong():
+    scores, target = torch.rand(30, 4), torch.randint(0, 2, (30, 4))
+    known = MultiLabelF1(thr=0.5, topk=None)
+    expected = known.calculate(scores, target)
+    more_scores, unknown = torch.rand(20, 4), torch.full((20, 4), -1)
+    assert known.calculate(torch.cat([scores, more_scores]), torch.cat([target, unknown])) == expected
+
+
+def test_a_threshold_for_each_label():
+    scores = torch.tensor([[0.3, 0.3], [0.7, 0.7]])
+    metrics = MultiLabelF1(thr=[0.2, 0.8], topk=None).calculate(scores, torch.tensor([[1, 0], [1, 1]]))
+    assert metrics['OP'] == 100 and metrics['OR'] == pytest.approx(200 / 3)
+
+
+def test_nothing_predicted_and_nothing_true():
+    metrics = MultiLabelF1().calculate(torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.long))
+    assert set(metrics.values()) == {0.0}
+
+
+def test_in_the_hosts_evaluator():
+    scores, target = torch.rand(10, 4), torch.randint(0, 2, (10, 4))
+    samples = [DataSample().set_pred_score(row).set_gt_score(truth) for row, truth in zip(scores, target)]
+    indices = [
+        DataSample().set_pred_score(row).set_gt_label(truth.nonzero()[:, 0]) for row, truth in zip(scores, target)
+    ]
+    expected = {f'multi-label/{name}': value for name, value in MultiLabelF1().calculate(scores, target).items()}
+    for data_samples in (samples, indices):
+        evaluator = Evaluator(dict(type='mmpretrain.MultiLabelF1'))
+        evaluator.process(data_samples[:6])
+        evaluator.process(data_samples[6:])
+        assert evaluator.evaluate(10) == expected
+
+
+@pytest.mark.parametrize(
+    'settings, name',
+    [(dict(thr=1.5), 'thr'), (dict(thr=[0.5, -1]), 'thr'), (dict(thr=[[0.5]]), 'thr'), (dict(topk=0), 'topk')],
+)
+def test_wrong_settings(settings, name):
+    with pytest.raises(ValueError, match=f'`{name}`.*but got'):
+        MultiLabelF1(**settings)
+
+
+def test_wrong_shapes():
+    with pytest.raises(ValueError, match=r'`target`.*\(2, 3\).*but got \(2, 4\)'):
+        MultiLabelF1().calculate(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match='`thr`.*3, one for each label, but got 2'):
+        MultiLabelF1(thr=[0.5, 0.5]).calculate(torch.zeros(2, 3), torch.zeros(2, 3))

@@ -1,0 +1,104 @@
+import csv
+import math
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmpretrain.evaluation import AveragePrecision
+from mmpretrain.structures import DataSample
+from sklearn.metrics import average_precision_score
+
+from kmcl_mm.evaluation import PerLabelAP
+from tests.conftest import golden_cases
+
+NAMES = ('cat', 'dog', 'bird', 'unicorn')
+
+
+def metric(**settings):
+    result = PerLabelAP(**settings)
+    result.dataset_meta = dict(classes=NAMES)
+    return result
+
+
+def batch(images=50, seed=0):
+    """Random scores and targets; no image has a unicorn."""
+    generator = torch.Generator().manual_seed(seed)
+    target = (torch.rand(images, 4, generator=generator) < 0.3).long()
+    target[:, 3] = 0
+    return torch.rand(images, 4, generator=generator), target
+
+
+@golden_cases('metrics')
+def test_equals_the_published_numbers(golden):
+    target = golden['in/target']
+    if golden.settings['difficult']:  # there -1 is absent, and 0 difficult
+        target = torch.where(target == 1, 1, -1 - target)
+    metrics = PerLabelAP().calculate(golden['in/scores'], target)
+    average_precision = [metrics[f'AP/{label}'] for label in range(golden.settings['K'])]
+    published = golden['out/ap'] if golden['out/ap'].max() > 1 else 100 * golden['out/ap']
+    torch.testing.assert_close(torch.tensor(average_precision), published.float(), rtol=1e-6, atol=1e-4)
+    assert metrics['mAP'] == pytest.approx(golden['out/map'].item(), abs=1e-4)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_equals_scikit_learn(seed):
+    scores, target = batch(seed=seed)
+    metrics = metric().calculate(scores, target)
+    for label, name in enumerate(NAMES[:3]):
+        expected = 100 * average_precision_score(target[:, label], scores[:, label])
+        assert metrics[f'AP/{name}'] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_label_that_no_image_has_is_left_out():
+    scores, target = batch()
+    metrics = metric().calculate(scores, target)
+    assert 'AP/unicorn' not in metrics
+    assert metrics['mAP'] == pytest.approx(sum(metrics[f'AP/{name}'] for name in NAMES[:3]) / 3)
+
+
+def test_the_hosts_way():
+    scores, target = batch()
+    assert metric(count_absent_labels=True).calculate(scores, target)['mAP'] == pytest.approx(
+        AveragePrecision.calculate(scores, target).item(), rel=1e-6
+    )
+
+
+def test_no_label_at_all():
+    metrics = metric().calculate(torch.rand(3, 4), torch.zeros(3, 4, dtype=torch.long))
+    assert metrics.keys() == {'mAP'} and math.isnan(metrics['mAP'])
+
+
+def test_unknown_and_difficult_labels_leave_the_image_out():
+    scores, target = batch()
+    more, _ = batch(seed=1)
+    samples = [DataSample().set_pred_score(row).set_gt_score(truth) for row, truth in zip(scores, target)]
+    samples += [DataSample().set_pred_score(row).set_gt_score(torch.full((4,), -1)) for row in more[:5]]
+    samples += [
+        DataSample(metainfo=dict(gt_label_difficult=[0, 1, 2, 3]))
+        .set_pred_score(row)
+        .set_gt_score(torch.zeros(4).long())
+        for row in more[5:]
+    ]
+    evaluator = Evaluator(dict(type='mmpretrain.PerLabelAP'))
+    evaluator.dataset_meta = dict(classes=NAMES)
+    evaluator.process(samples)
+    expected = {f'per-label/{name}': value for name, value in metric().calculate(scores, target).items()}
+    assert evaluator.evaluate(len(samples)) == pytest.approx(expected)
+
+
+def test_table_and_files(tmp_path, monkeypatch):
+    logged = []
+    monkeypatch.setattr('kmcl_mm.evaluation.per_label_ap.print_log', lambda text, **_: logged.append(text))
+    scores, target = batch()
+    result = metric(out_dir=str(tmp_path / 'new')).compute_metrics(list(zip(scores, target)))
+    assert all(name in logged[0] for name in NAMES) and 'without a positive: unicorn' in logged[0]
+    with (tmp_path / 'new/per_label_ap.csv').open() as file:
+        rows = {row['label']: row for row in csv.DictReader(file)}
+    assert float(rows['cat']['average_precision']) == pytest.approx(result['AP/cat'])
+    assert rows['cat']['positives'] == str(target[:, 0].sum().item()) and rows['unicorn']['positives'] == '0'
+    assert (tmp_path / 'new/per_label_ap.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_wrong_number_of_class_names():
+    with pytest.raises(ValueError, match='Expected 3 class names.*but got 4'):
+        metric().calculate(torch.rand(2, 3), torch.ones(2, 3).long())
