@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
 from mmengine.logging import print_log
@@ -41,6 +42,8 @@ class CocoMultiLabel(MultiLabelDataset):
         data_prefix: Folder of the images.
         filter_empty_gt: Leave out images without any box of a class, for training and for testing, as the published
             recipe does; False keeps them as negatives.
+        img_ids_file: File with the ids of the images to take, relative to ``data_root``: a JSON list, or text with one
+            id a line. Empty for all. The published subsets of 1,000 to 40,000 training images are such lists.
         include_crowd: Let a crowd box (``iscrowd``) count as a label, as the published recipe does.
         metainfo: ``dict(classes=(...))`` for other labels than COCO's 80. Categories of the file that are not among
             them are ignored.
@@ -48,9 +51,9 @@ class CocoMultiLabel(MultiLabelDataset):
             ``serialize_data``, ``indices`` and so on.
 
     Raises:
-        FileNotFoundError: The annotation file or an image is missing.
+        FileNotFoundError: The annotation file, the list of ids or an image is missing.
         ValueError: The file is not an instances JSON, lacks one of the classes, or has a box of a category or image
-            that it does not list.
+            that it does not list; or the list of ids is none, or has one that the annotation file does not have.
 
     Source: https://cocodataset.org/#format-data; the published recipe counts 82,081 + 40,137 images of 2014.
     """
@@ -65,8 +68,10 @@ class CocoMultiLabel(MultiLabelDataset):
         filter_empty_gt: bool = True,
         include_crowd: bool = True,
         metainfo: Optional[Dict] = None,
+        img_ids_file: str = '',
         **kwargs,
     ) -> None:
+        self.img_ids_file = os.path.join(data_root, img_ids_file) if img_ids_file else ''
         self.filter_empty_gt = filter_empty_gt
         self.include_crowd = include_crowd
         super().__init__(ann_file=ann_file, metainfo=metainfo, data_root=data_root, data_prefix=data_prefix, **kwargs)
@@ -80,7 +85,9 @@ class CocoMultiLabel(MultiLabelDataset):
         coco = self._read()
         label_of_category = self._map_categories(coco)
         data_list = []
-        for image_id, image in coco.imgs.items():
+        wanted = self._wanted_images(coco)
+        for image_id in wanted:
+            image = coco.imgs[image_id]
             labels = {
                 label_of_category[box['category_id']]
                 for box in coco.imgToAnns.get(image_id, ())
@@ -89,11 +96,34 @@ class CocoMultiLabel(MultiLabelDataset):
             if labels or not self.filter_empty_gt:
                 path = os.path.join(self.img_prefix, image['file_name'])
                 data_list.append(dict(img_path=path, gt_label=sorted(labels), img_id=image_id))
-        self._report_left_out(len(coco.imgs) - len(data_list), len(coco.imgs))
+        self._report_left_out(len(wanted) - len(data_list), len(wanted))
         hint = 'Images without a label are left out; filter_empty_gt=False keeps them.'
         check_not_empty(data_list, self.ann_file, hint)
         check_images(item['img_path'] for item in data_list)
         return data_list
+
+    def _wanted_images(self, coco: COCO) -> List[int]:
+        """Ids of the images to take, in the order of the annotation file."""
+        if not self.img_ids_file:
+            return list(coco.imgs)
+        check_file(self.img_ids_file, 'img_ids_file')
+        try:
+            text = Path(self.img_ids_file).read_text(encoding='utf-8')
+            ids = json.loads(text) if text.lstrip().startswith('[') else [int(line) for line in text.split()]
+            wanted = set(ids)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f'Expected {self.img_ids_file} to be a JSON list of image ids, or text with one id a line, but it is '
+                f'not: {error}.'
+            ) from error
+        unknown = [image_id for image_id in ids if image_id not in coco.imgs]
+        if unknown:
+            raise ValueError(
+                f'Expected every id in {self.img_ids_file} to be that of an image in {self.ann_file}, but '
+                f'{len(unknown)} of {len(ids)} are not, {unknown[0]!r} among them. Take the annotation file that the '
+                'list was made for: the splits of 2014 and 2017 hold other images.'
+            )
+        return [image_id for image_id in coco.imgs if image_id in wanted]
 
     def _report_left_out(self, left_out: int, total: int) -> None:
         if left_out:

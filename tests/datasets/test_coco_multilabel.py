@@ -179,3 +179,36 @@ def test_a_missing_image(data_root):
     (root / 'val2017/000000000003.jpg').unlink()
     with pytest.raises(FileNotFoundError, match='1 of them are missing, the first of them .*000000000003.jpg'):
         load(root)
+
+
+@pytest.mark.parametrize('text', ['[8, 5, 5]', '8\n5\n', '5 8'])
+def test_a_list_of_images(data_root, text):
+    """In the order of the annotation file, each once; images without a label are left out as ever."""
+    root = data_root()
+    (root / 'ids').write_text(text)
+    assert labels(load(root, img_ids_file='ids')) == {5: [1, 2], 8: [0]}
+    (root / 'ids').write_text('1')
+    assert labels(load(root, img_ids_file='ids', filter_empty_gt=False)) == {1: []}
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'5\ncat', "text with one id a line, but it is not: .*'cat'"),
+        (b'[[5]]', 'JSON list of image ids.*but it is not'),
+        (b'[5', 'JSON list of image ids.*but it is not'),
+        (b'\xff\xfe\x00', 'JSON list of image ids.*but it is not'),
+        (b'5\n77\n', r'every id in .*ids.*instances_val2017.json, but 1 of 2 are not, 77 among them'),
+        (b'["5"]', "but 1 of 1 are not, '5' among them"),
+    ],
+)
+def test_a_wrong_list_of_images(data_root, content, message):
+    root = data_root()
+    (root / 'ids').write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load(root, img_ids_file='ids')
+
+
+def test_a_missing_list_of_images(data_root):
+    with pytest.raises(FileNotFoundError, match='img_ids_file'):
+        load(data_root(), img_ids_file='ids')
