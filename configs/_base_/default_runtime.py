@@ -6,7 +6,7 @@ default_scope = 'mmpretrain'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     check_labels=dict(type='CheckLabelsHook'),
-    # A loss that is not finite stops the training; action='skip' leaves its step out.
+    # A loss that is not finite stops the training; action='skip' leaves its batch out.
     finite_loss=dict(type='FiniteLossHook', action='stop'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

@@ -4,9 +4,9 @@ import contextlib
 import io
 import json
 import os
-from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
+from mmengine.fileio import get_text
 from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
@@ -108,7 +108,7 @@ class CocoMultiLabel(MultiLabelDataset):
             return list(coco.imgs)
         check_file(self.img_ids_file, 'img_ids_file')
         try:
-            text = Path(self.img_ids_file).read_text(encoding='utf-8')
+            text = get_text(self.img_ids_file)
             ids = json.loads(text) if text.lstrip().startswith('[') else [int(line) for line in text.split()]
             wanted = set(ids)
         except (ValueError, TypeError) as error:

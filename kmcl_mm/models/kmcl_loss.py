@@ -144,9 +144,10 @@ class KMCLLoss(nn.Module):
                 tensor.to(torch.promote_types(tensor.dtype, torch.float32))
                 for tensor in (embedding, logits, mean, variance)
             )
-            batch = KernelBatch(mean, variance, target, slice(0, len(target)))
             if self.gather_distributed:
                 batch = gather_batch(mean, variance, target)
+            else:
+                batch = KernelBatch(mean, variance, target, slice(0, len(target)))
             asymmetric = self._asymmetric(logits, target, batch)
             if self.variant == 'reference':
                 reconstruct, share = clamped_reconstruction_loss, batch.own_share

@@ -1,7 +1,6 @@
 """The hook in real trainings of a small network, one batch of which gives a loss that is not finite."""
 
 import functools
-import logging
 import math
 from types import SimpleNamespace
 
@@ -84,11 +83,10 @@ def test_stop_leaves_the_last_good_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize('value', [math.inf, math.nan, 1e3])
-def test_skip_trains_as_if_the_batch_were_not_there(tmp_path, value, caplog):
+def test_skip_trains_as_if_the_batch_were_not_there(tmp_path, value):
     """Weights, buffers and the optimiser's state."""
     with_it, without = tmp_path / 'with', tmp_path / 'without'
-    with caplog.at_level(logging.ERROR, logger='mmengine'):
-        skipped = train(with_it, [GOOD[0], value, *GOOD[1:]], action='skip')
+    skipped = train(with_it, [GOOD[0], value, *GOOD[1:]], action='skip')
     plain = train(without, GOOD, action='skip')
     torch.testing.assert_close(skipped.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
     torch.testing.assert_close(
