@@ -12,7 +12,8 @@ from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
-from .samples import UNKNOWN, scores_and_target, stack
+from ..functional.checks import UNKNOWN
+from .samples import scores_and_target, stack
 
 
 @METRICS.register_module()

@@ -6,8 +6,6 @@ import torch
 from mmpretrain.structures import label_to_onehot
 from torch import Tensor
 
-UNKNOWN = -1
-
 
 def scores_and_target(data_sample: Dict, difficult: int) -> Tuple[Tensor, Tensor]:
     """Scores and target of one image.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .checks import check_target
+from .checks import UNKNOWN, check_target
 
 # Smallest probability whose logarithm is taken (the published value).
 _MIN_PROBABILITY = 1e-7
@@ -29,7 +29,7 @@ def asymmetric_loss(
 
     Args:
         logits: Logits (N, K).
-        target: Targets (N, K), 0 or 1.
+        target: Targets (N, K): 1 present, 0 absent, -1 unknown, which adds nothing.
         gamma_neg: Focusing exponent of absent labels.
         gamma_pos: Focusing exponent of present labels.
         clip: Probability margin: absent labels below it cost nothing. 0 for none.
@@ -38,7 +38,7 @@ def asymmetric_loss(
         The loss, a scalar. A sum, not a mean: it grows with N and K.
 
     Raises:
-        ValueError: The shapes differ, or a target is neither 0 nor 1.
+        ValueError: The shapes differ, or a target has another value.
 
     Source: arXiv:2009.14119, section 2.
 
@@ -53,7 +53,8 @@ def asymmetric_loss(
         tensor(0.8176)
     """
     check_target(target, logits.shape)
-    target = target.to(logits.dtype)
+    is_unknown = target == UNKNOWN
+    target = target.to(logits.dtype).clamp(min=0)
     # 1 - p of present labels and 1 - p_minus of absent ones, and the logarithms of p and p_minus: each in the form that
     # keeps its digits where it is small.
     false_of_present = (-logits).sigmoid()
@@ -62,4 +63,5 @@ def asymmetric_loss(
     log_absent = torch.log1p(-false_of_absent) if clip else logsigmoid(-logits).clamp(min=_LOG_MIN_PROBABILITY)
     false_probability = torch.where(target == 1, false_of_present, false_of_absent).detach()
     focusing_weight = false_probability ** (gamma_pos * target + gamma_neg * (1 - target))
-    return -(focusing_weight * torch.where(target == 1, log_present, log_absent)).sum()
+    losses = focusing_weight * torch.where(target == 1, log_present, log_absent)
+    return -losses.masked_fill(is_unknown, 0).sum()

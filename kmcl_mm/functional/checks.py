@@ -10,6 +10,9 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+# A label of which nobody knows whether the image has it: the losses leave it out.
+UNKNOWN = -1
+
 
 def check_choice(name: str, value: str, choices: tuple) -> None:
     """Refuse a setting that is not one of its choices.
@@ -93,7 +96,7 @@ def check_kernels(mean: Tensor, variance: Tensor) -> None:
 
 
 def check_target(target: Tensor, shape: tuple) -> None:
-    """Refuse targets that are not the (N, K) zeros and ones that the losses are defined for.
+    """Refuse targets (N, K) with other values than those that the losses are defined for: 1, 0, and -1 for unknown.
 
     In host memory a wrong value raises at once. On another device the values are asserted there, when the device comes
     to it, so that the host never has to wait.
@@ -103,16 +106,16 @@ def check_target(target: Tensor, shape: tuple) -> None:
         shape: The expected shape, a tuple of int.
 
     Raises:
-        ValueError: A wrong shape or, in host memory, a value other than 0 and 1.
+        ValueError: A wrong shape or, in host memory, another value.
     """
     check_shape('target', target, shape, '(N, K)')
-    is_binary = (target == 0) | (target == 1)
-    message = 'Expected argument `target` to hold only 0 and 1'
+    is_label = (target == 0) | (target == 1) | (target == UNKNOWN)
+    message = 'Expected argument `target` to hold only 1, 0 and -1 (unknown)'
     if target.device.type != 'cpu':
-        torch._assert_async(is_binary.all(), f'{message}.')
-    elif not is_binary.all():
-        wrong = target[~is_binary][0].item()
+        torch._assert_async(is_label.all(), f'{message}.')
+    elif not is_label.all():
+        wrong = target[~is_label][0].item()
         raise ValueError(
             f'{message}, but got {wrong:g}. Soft or weighted labels are not defined for this loss: '
-            'round them before training, or drop them.'
+            'round them before training, or mark them as unknown.'
         )

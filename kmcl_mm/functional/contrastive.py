@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import threshold
 
-from .checks import check_choice, check_kernels, check_target, check_temperature
+from .checks import UNKNOWN, check_choice, check_kernels, check_target, check_temperature
 from .pairwise import KernelGroup, all_kernels, kernels_of_present_labels, pairwise_distance
 
 # Bhattacharyya coefficients below it are taken as 0, which changes no digit of the loss: what follows from smaller ones
@@ -36,12 +36,13 @@ def kernel_contrastive_loss(
         J_{ij} = \frac{|y_i \wedge y_j|}{|y_i \vee y_j|}, \quad
         L = -\frac1N \sum_i \frac{1}{|A(i)|} \sum_{j \in A(i)} \sum_{k: y_{ik} = y_{jk} = 1} J_{ij} \log q_{ijk}
 
-    where A(i) are the other images that share a label with i. An anchor that shares none adds 0 and counts in N.
+    where A(i) are the other images that share a label with i. An anchor that shares none adds 0 and counts in N. An
+    image of which label k is unknown is no n of that label, and J is over the labels that are known of both images.
 
     Args:
         mean: Kernel means (N, K), or (N, M, K).
         variance: Kernel variances, positive, of the same shape.
-        target: Targets (N, K), 0 or 1.
+        target: Targets (N, K): 1 present, 0 absent, -1 unknown.
         distance_scale: The factor c of the distance. An isotropic kernel of M equal dimensions has c = M, an
             anisotropic one c = 1; the published code multiplies by M in both cases.
         temperature: Temperature t, at least 1e-6.
@@ -56,7 +57,7 @@ def kernel_contrastive_loss(
         The loss, a scalar.
 
     Raises:
-        ValueError: The shapes do not fit each other, a target is neither 0 nor 1, or a setting is out of its range.
+        ValueError: The shapes do not fit each other, a target has another value, or a setting is out of its range.
 
     Source: arXiv:2307.03967, kernel contrastive loss.
 
@@ -72,7 +73,8 @@ def kernel_contrastive_loss(
     check_temperature(temperature)
     check_kernels(mean, variance)
     check_target(target, (len(mean), mean.shape[-1]))
-    target = target.to(mean.dtype)
+    is_known = (target != UNKNOWN).to(mean.dtype)
+    target = (target == 1).to(mean.dtype)
     anchor_images = torch.arange(len(target), device=target.device)[anchors]
     anchor_target = target[anchors]
     is_self = anchor_images.unsqueeze(1) == torch.arange(len(target), device=target.device)
@@ -85,10 +87,11 @@ def kernel_contrastive_loss(
     coefficient = threshold((-distance_scale * distance).exp(), _MIN_COEFFICIENT, 0)
     similarity = coefficient / temperature
     lowest = torch.finfo(similarity.dtype).min
-    log_share = similarity.masked_fill(is_self[rows], lowest).log_softmax(dim=1)
+    is_left_out = is_self[rows] | (is_known.T[labels] == 0)
+    log_share = similarity.masked_fill(is_left_out, lowest).log_softmax(dim=1)
 
     overlap = (anchor_target @ target.T).masked_fill(is_self, 0)
-    union = anchor_target.sum(dim=1, keepdim=True) + target.sum(dim=1) - overlap
+    union = anchor_target @ is_known.T + is_known[anchors] @ target.T - overlap
     jaccard_index = overlap / union.clamp(min=1)
     shares_label = overlap > 0
 

@@ -20,7 +20,7 @@ class KernelBatch(NamedTuple):
     Attributes:
         mean: Means of all images (N, K) or (N, M, K), in order of rank.
         variance: Variances of the same shape.
-        target: Targets (N, K).
+        target: Targets (N, K): 1, 0, and -1 for unknown.
         own: Which of the N images are this process's.
         num_processes: How many processes the images come from.
     """
@@ -42,7 +42,7 @@ class KernelBatch(NamedTuple):
     @property
     def own_labelled_share(self) -> Tensor:
         """As :attr:`own_share`, of the images that have a label; a scalar."""
-        has_label = self.target.any(dim=1).to(self.mean.dtype)
+        has_label = (self.target == 1).any(dim=1).to(self.mean.dtype)
         return has_label[self.own].sum() * self.num_processes / has_label.sum().clamp(min=1)
 
 

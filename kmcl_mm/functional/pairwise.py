@@ -45,17 +45,18 @@ def kernels_of_present_labels(target: Tensor) -> List[KernelGroup]:
     The groups' shapes depend on values, which an accelerator's host would have to wait for: use it in host memory.
 
     Args:
-        target: Targets (N, K), 0 or 1.
+        target: Targets (N, K): 1 present, another value not.
 
     Returns:
         Groups that hold each pair of an image and a label of its own once.
     """
-    counts = target.count_nonzero(dim=0)
+    is_present = target == 1
+    counts = is_present.count_nonzero(dim=0)
     groups = []
     # Without any label there is one group without images.
     for count in counts[counts > 0].unique().tolist() or [0]:
         labels = (counts == count).nonzero().squeeze(1)
-        images = target.T[labels].nonzero()[:, 1].view(len(labels), count)
+        images = is_present.T[labels].nonzero()[:, 1].view(len(labels), count)
         groups.append(KernelGroup(labels, images))
     return groups
 

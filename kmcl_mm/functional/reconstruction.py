@@ -28,13 +28,13 @@ def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, varianc
         logits: Logits (N, K); p = sigmoid(logits).
         mean: Kernel means (N, K) or (N, M, K).
         variance: Kernel variances of the same shape.
-        target: Targets (N, K), 0 or 1.
+        target: Targets (N, K): 1 present, 0 absent, -1 unknown, whose kernel is in neither sum.
 
     Returns:
         The loss, a scalar; 0 where no image has a label.
 
     Raises:
-        ValueError: The shapes do not fit each other, or a target is neither 0 nor 1.
+        ValueError: The shapes do not fit each other, or a target has another value.
 
     Source: arXiv:2307.03967, reconstruction loss.
 
@@ -65,13 +65,13 @@ def clamped_reconstruction_loss(
         logits: Logits (N, K); p = sigmoid(logits).
         mean: Kernel means (N, K) or (N, M, K).
         variance: Kernel variances of the same shape.
-        target: Targets (N, K), 0 or 1.
+        target: Targets (N, K): 1 present, 0 absent, -1 unknown, whose kernel is in neither sum.
 
     Returns:
         The loss, a scalar.
 
     Raises:
-        ValueError: The shapes do not fit each other, or a target is neither 0 nor 1.
+        ValueError: The shapes do not fit each other, or a target has another value.
 
     Source: the public reference implementation of arXiv:2307.03967.
 
@@ -108,7 +108,9 @@ def _loss_of_images(
     log_components = logsigmoid(logits) + log_kernels
     is_present = target == 1
     has_label = is_present.any(dim=1)
+    # An image without labels has only its own, so to speak: its loss is then 0.
     is_own = is_present | ~has_label.unsqueeze(1)
+    is_other = (target == 0) & ~is_own
     own = log_components.masked_fill(~is_own, float('-inf')).logsumexp(dim=1)
-    others = log_components.masked_fill(is_own, float('-inf')).logsumexp(dim=1)
+    others = log_components.masked_fill(~is_other, float('-inf')).logsumexp(dim=1)
     return softplus(others - own), has_label

@@ -45,14 +45,14 @@ class ASLLoss(nn.Module):
 
         Args:
             cls_score: Logits (N, K).
-            target: Targets (N, K), 0 or 1.
+            target: Targets (N, K): 1 present, 0 absent, -1 unknown.
             avg_factor: The number of images, which the host's heads pass; a sum has no use for it.
 
         Returns:
             The loss, a scalar.
 
         Raises:
-            ValueError: The shapes differ, or a target is neither 0 nor 1.
+            ValueError: The shapes differ, or a target has another value.
         """
         with torch.autocast(cls_score.device.type, enabled=False):
             logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))

@@ -185,7 +185,7 @@ class KMCLHead(MultiLabelClsHead):
 
         Args:
             feats: Features; the last are taken, pooled (N, D).
-            data_samples: One an image, with ``gt_score`` (K,) of zeros and ones, or ``gt_label``, indices.
+            data_samples: One an image, with ``gt_score`` (K,) of 1, 0 and -1 (unknown), or ``gt_label``, indices.
             **kwargs: Passed to the loss, as the host's heads do; a KMCLLoss takes none.
 
         Returns:

@@ -130,13 +130,13 @@ class KMCLLoss(nn.Module):
             logits: Logits (N, K).
             mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K).
             variance: Kernel variances, positive, of the same shape.
-            target: Targets (N, K), 0 or 1.
+            target: Targets (N, K): 1 present, 0 absent, -1 unknown.
 
         Returns:
             ``loss_asl``, ``loss_reconstruction`` and ``loss_contrastive``, each a scalar.
 
         Raises:
-            ValueError: A shape does not fit, or a target is neither 0 nor 1.
+            ValueError: A shape does not fit, or a target has another value.
         """
         self._check_shapes(embedding, logits, mean)
         with torch.autocast(logits.device.type, enabled=False):

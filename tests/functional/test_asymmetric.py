@@ -70,9 +70,9 @@ def test_extreme_logits_are_finite(value, settings):
     assert loss.isfinite() and logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('wrong', [0.5, -1.0, 2.0, float('nan')])
-def test_targets_other_than_zero_and_one(wrong):
-    with pytest.raises(ValueError, match=f'`target`.*0 and 1.*but got {wrong:g}'):
+@pytest.mark.parametrize('wrong', [0.5, -2.0, 2.0, float('nan')])
+def test_targets_that_are_no_labels(wrong):
+    with pytest.raises(ValueError, match=f'`target`.*1, 0 and -1.*but got {wrong:g}'):
         asymmetric_loss(torch.zeros(1, 2), torch.tensor([[1.0, wrong]]))
 
 
