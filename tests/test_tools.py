@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -203,8 +204,10 @@ def test_every_parameter_trains_on_two_processes(small_config, tmp_path):
     assert (tmp_path / 'two/epoch_1.pth').is_file()
 
 
-def test_predictions_are_printed_and_drawn(small_config, tmp_path):
-    config = small_config(**{'train_cfg.max_epochs': 1})
+def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, tmp_path):
+    # Each digit is in one of 40 scenes at the least.
+    scenes = {f'{split}_dataloader.dataset.num_scenes': 40 for split in ('val', 'test')}
+    config = small_config(**{'train_cfg.max_epochs': 1, **scenes})
     run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run')
     (best,) = (tmp_path / 'run').glob('best_*.pth')
     output = run(
@@ -220,9 +223,15 @@ def test_predictions_are_printed_and_drawn(small_config, tmp_path):
     best_map = max(
         line[f'multi-label/mAP{suffix}'] for line in scalars(tmp_path / 'run')[1] for suffix in ('', '_origin')
     )
-    assert f'Mean average precision (mAP): {best_map:.2f}' in output
-    assert all(name in output for name in ('zero', 'nine'))
+    assert re.search(rf'mean +{best_map:.2f}\n', output)
+    assert all(re.search(rf'{name} +\d+\.\d\d +\d+ positives', output) for name in ('zero', 'nine'))
     assert (tmp_path / 'pictures/grid.png').read_bytes().startswith(b'\x89PNG')
+
+    output = run(sys.executable, 'tools/fit_thresholds.py', config, best, '--goal', 'recall', '--wished', 0.9)
+    assert 'fitted on one half of them and tested on the other' in output and 'CP ' in output
+    fitted = best.with_name(f'{best.stem}_thresholds.pth')
+    assert len(torch.load(fitted, weights_only=False)['meta']['thresholds']) == 10
+    run(sys.executable, 'tools/test.py', config, fitted, '--work-dir', tmp_path / 'test')
 
 
 def test_missing_data_is_named_before_training(tmp_path):

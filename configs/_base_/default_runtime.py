@@ -8,6 +8,8 @@ default_hooks = dict(
     check_labels=dict(type='CheckLabelsHook'),
     # A loss that is not finite stops the training; action='skip' leaves its batch out.
     finite_loss=dict(type='FiniteLossHook', action='stop'),
+    # Thresholds that tools/fit_thresholds.py has put into a checkpoint.
+    fitted_thresholds=dict(type='FittedThresholdsHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # The better of the raw and the averaged weights is kept, beside the last checkpoint.

@@ -117,20 +117,47 @@ class MultiLabelF1(BaseMetric):
         return metrics
 
 
+def precision_recall_f1_of_labels(predicted: Tensor, target: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Precision, recall and F1 of each label, in percent; a quotient by 0 counts as 0.
+
+    Args:
+        predicted: Whether a label is predicted (N, K), bool.
+        target: Targets (N, K): 1 present, 0 absent, -1 unknown.
+
+    Returns:
+        Three tensors (K,), float64.
+    """
+    return _quotients(*_counts(predicted, target))
+
+
 def _precision_recall_f1(predicted: Tensor, target: Tensor) -> Dict[str, float]:
-    true = target == 1
-    num_right = (predicted & true).sum(dim=0).double()
-    num_predicted = (predicted & (target != UNKNOWN)).sum(dim=0)
-    num_true = true.sum(dim=0)
+    """The means over labels (C) and over all predictions (O)."""
+    counts = _counts(predicted, target)
     metrics = {}
-    for letter, parts in (
-        ('C', (num_right, num_predicted, num_true)),
-        ('O', (num_right.sum(), num_predicted.sum(), num_true.sum())),
-    ):
-        right, predictions, truths = parts
-        precision = 100 * (right / predictions.clamp(min=1)).mean().item()
-        recall = 100 * (right / truths.clamp(min=1)).mean().item()
-        metrics[f'{letter}P'] = precision
-        metrics[f'{letter}R'] = recall
-        metrics[f'{letter}F1'] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    for letter, parts in (('C', counts), ('O', [part.sum() for part in counts])):
+        precision, recall, _ = (part.mean() for part in _quotients(*parts))
+        metrics[f'{letter}P'] = precision.item()
+        metrics[f'{letter}R'] = recall.item()
+        metrics[f'{letter}F1'] = _harmonic_mean(precision, recall).item()
     return metrics
+
+
+def _counts(predicted: Tensor, target: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Numbers of right, predicted and true labels, each (K,)."""
+    true = target == 1
+    return (
+        (predicted & true).sum(dim=0).double(),
+        (predicted & (target != UNKNOWN)).sum(dim=0).double(),
+        true.sum(dim=0).double(),
+    )
+
+
+def _quotients(right: Tensor, predicted: Tensor, true: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    precision = 100 * right / predicted.clamp(min=1)
+    recall = 100 * right / true.clamp(min=1)
+    return precision, recall, _harmonic_mean(precision, recall)
+
+
+def _harmonic_mean(precision: Tensor, recall: Tensor) -> Tensor:
+    total = precision + recall
+    return torch.where(total > 0, 2 * precision * recall / total, 0.0)

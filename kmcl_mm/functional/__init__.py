@@ -4,11 +4,13 @@ from .asymmetric import asymmetric_loss
 from .contrastive import kernel_contrastive_loss
 from .gaussian import bhattacharyya_distance, log_kernel
 from .reconstruction import clamped_reconstruction_loss, reconstruction_loss
+from .thresholds import fit_thresholds
 
 __all__ = [
     'asymmetric_loss',
     'bhattacharyya_distance',
     'clamped_reconstruction_loss',
+    'fit_thresholds',
     'kernel_contrastive_loss',
     'log_kernel',
     'reconstruction_loss',

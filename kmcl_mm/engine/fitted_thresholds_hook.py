@@ -1,0 +1,83 @@
+"""Predict with the thresholds that were fitted for a checkpoint."""
+
+import os
+from typing import Any, Dict, Sequence
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+from torch import nn
+
+# Where a checkpoint's ``meta`` has the thresholds: a dict of label names and numbers.
+THRESHOLDS_KEY = 'thresholds'
+
+
+@HOOKS.register_module()
+class FittedThresholdsHook(Hook):
+    """Give the head the thresholds in the checkpoint's meta data, where ``tools/fit_thresholds.py`` has put some.
+
+    The labels of a prediction are then those whose score reaches the label's own threshold, instead of the head's
+    ``thr`` for all. Scores and average precision stay as they are.
+    """
+
+    def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+        """Hand the thresholds to the head.
+
+        Args:
+            runner: The runner.
+            checkpoint: The checkpoint that was loaded.
+
+        Raises:
+            ValueError: The thresholds are of other labels than the checkpoint's.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        use_fitted_thresholds(model, checkpoint)
+
+
+def use_fitted_thresholds(model: nn.Module, checkpoint: Dict[str, Any]) -> bool:
+    """Let a model predict with the thresholds in a checkpoint's meta data.
+
+    Args:
+        model: The classifier; its head's ``thr`` becomes a tensor (K,).
+        checkpoint: The checkpoint; without thresholds the model stays as it is.
+
+    Returns:
+        Whether there were thresholds.
+
+    Raises:
+        ValueError: They are of other labels than the checkpoint's own, or of another number than the head's.
+    """
+    meta = checkpoint.get('meta') or {}
+    thresholds = meta.get(THRESHOLDS_KEY)
+    if not thresholds:
+        return False
+    classes = (meta.get('dataset_meta') or {}).get('classes') or list(thresholds)
+    number = getattr(model.head, 'num_classes', len(thresholds))
+    if list(thresholds) != list(classes) or len(thresholds) != number:
+        raise ValueError(
+            f'Expected the thresholds in the checkpoint to be of its {number} labels {list(classes)}, but they are of '
+            f'{list(thresholds)}. Fit them again with tools/fit_thresholds.py.'
+        )
+    device = next(model.parameters()).device
+    model.head.thr = torch.tensor(list(thresholds.values()), device=device)
+    return True
+
+
+def save_with_thresholds(checkpoint: Dict[str, Any], classes: Sequence[str], thresholds: torch.Tensor, path) -> None:
+    """Write a checkpoint with thresholds in its meta data; the file is there whole or not at all.
+
+    Args:
+        checkpoint: The checkpoint; not changed.
+        classes: Names of the labels.
+        thresholds: Thresholds (K,).
+        path: The file to write, or to replace.
+    """
+    meta = dict(checkpoint.get('meta') or {}, **{THRESHOLDS_KEY: dict(zip(classes, thresholds.tolist()))})
+    unfinished = f'{path}.unfinished'
+    try:
+        torch.save(dict(checkpoint, meta=meta), unfinished)
+        os.replace(unfinished, path)
+    finally:
+        if os.path.exists(unfinished):
+            os.remove(unfinished)

@@ -1,0 +1,77 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+
+from kmcl_mm.engine import FittedThresholdsHook
+from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
+
+CLASSES = ('cat', 'dog')
+
+
+def checkpoint(thresholds, classes=CLASSES):
+    return dict(state_dict={}, meta=dict(thresholds=thresholds, dataset_meta=dict(classes=classes)))
+
+
+@pytest.fixture(params=['KMCLHead', 'MultiLabelLinearClsHead'])
+def model(request):
+    """A classifier whose logits are 0.5 and -0.5 whatever the image."""
+    init_default_scope('mmpretrain')
+    head = dict(type=request.param, num_classes=2, in_channels=4, thr=0.5)
+    if request.param == 'KMCLHead':
+        head['covariance'] = 'isotropic'
+    model = MODELS.build(
+        dict(type='ImageClassifier', backbone=dict(type='TIMMBackbone', model_name='test_resnet'), head=head)
+    )
+    layer = model.head.logits if request.param == 'KMCLHead' else model.head.fc
+    torch.nn.init.zeros_(layer.weight)
+    layer.bias.data = torch.tensor([0.5, -0.5])
+    return model.eval()
+
+
+def predicted(model):
+    samples = model.head.predict((torch.zeros(1, 4),))
+    return samples[0].pred_label.tolist()
+
+
+def test_the_prediction_is_by_the_labels_own_thresholds(model):
+    """Scores are 0.62 and 0.38."""
+    assert predicted(model) == [0]
+    hook, runner = FittedThresholdsHook(), SimpleNamespace(model=model)
+    hook.after_load_checkpoint(runner, checkpoint(dict(cat=0.7, dog=0.3)))
+    assert predicted(model) == [1]
+    hook.after_load_checkpoint(runner, checkpoint(dict(cat=0.6, dog=0.3)))
+    assert predicted(model) == [0, 1]
+
+
+def test_a_checkpoint_without_thresholds_changes_nothing(model):
+    for content in (dict(state_dict={}), checkpoint(None)):
+        FittedThresholdsHook().after_load_checkpoint(SimpleNamespace(model=model), content)
+    assert model.head.thr == 0.5
+
+
+@pytest.mark.parametrize(
+    'content', [checkpoint(dict(cat=0.5)), checkpoint(dict(dog=0.5, cat=0.5)), checkpoint(dict(a=0.1), ('a',))]
+)
+def test_thresholds_of_other_labels(model, content):
+    with pytest.raises(ValueError, match='Fit them again'):
+        FittedThresholdsHook().after_load_checkpoint(SimpleNamespace(model=model), content)
+
+
+def test_the_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / 'weights.pth'
+    save_with_thresholds(dict(state_dict=dict(a=torch.ones(1))), CLASSES, torch.tensor([0.25, 0.5]), path)
+    assert torch.load(path)['meta']['thresholds'] == dict(cat=0.25, dog=0.5)
+    before = path.read_bytes()
+
+    def fail(content, file):
+        with open(file, 'wb') as unfinished:
+            unfinished.write(b'half')
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(torch, 'save', fail)
+    with pytest.raises(OSError, match='No space'):
+        save_with_thresholds({}, CLASSES, torch.tensor([0.25, 0.5]), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

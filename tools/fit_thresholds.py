@@ -1,0 +1,105 @@
+"""Fit a threshold for each label on validation images, store them in a copy of the checkpoint, and print what they
+change on the test images."""
+
+import argparse
+from pathlib import Path
+from typing import Tuple
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from torch import Tensor
+
+from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
+from kmcl_mm.evaluation import MultiLabelF1
+from kmcl_mm.evaluation.multilabel_f1 import precision_recall_f1_of_labels
+from kmcl_mm.evaluation.samples import scores_and_target, stack
+from kmcl_mm.functional.thresholds import GOALS, fit_thresholds
+from kmcl_mm.inference import load_classifier, predict
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='the configuration')
+    parser.add_argument('checkpoint', help='the checkpoint')
+    parser.add_argument('--goal', choices=GOALS, default='f1', help='what the thresholds are for (%(default)s)')
+    parser.add_argument('--wished', type=float, help='the precision or recall to reach on validation images, in (0, 1]')
+    parser.add_argument('--out', type=Path, help='the checkpoint to write (CHECKPOINT with _thresholds in its name)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
+    )
+    args = parser.parse_args()
+    if (args.goal == 'f1') != (args.wished is None) or not (args.wished is None or 0 < args.wished <= 1):
+        parser.error(
+            f'--wished must be in (0, 1] with --goal precision or recall, and not be there with f1: {args.wished}'
+        )
+    if args.out is None:
+        path = Path(args.checkpoint)
+        args.out = path.with_name(f'{path.stem}_thresholds{path.suffix}')
+    return args
+
+
+def scores_and_targets(model, loader) -> Tuple[Tensor, Tensor]:
+    """Scores (N, K) and targets (N, K) of a loader's images; labels with difficult objects only are absent."""
+    return stack(
+        [scores_and_target(s.to_dict(), difficult=0) for _, samples in predict(model, loader) for s in samples]
+    )
+
+
+def halves(scores: Tensor, target: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
+    """The images in two halves, drawn with a fixed seed."""
+    order = torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
+    first, second = order.tensor_split(2)
+    return (scores[first], target[first]), (scores[second], target[second])
+
+
+def print_change(classes, before: Tensor, after: Tensor, scores: Tensor, target: Tensor) -> None:
+    """Precision, recall and F1 of each label and on average at two sets of thresholds (K,)."""
+    width = max(map(len, classes))
+    print(f'\n{"":{width}}  threshold      precision         recall             F1')
+    columns = zip(
+        classes,
+        before.tolist(),
+        after.tolist(),
+        *(column.tolist() for column in precision_recall_f1_of_labels(scores > before, target)),
+        *(column.tolist() for column in precision_recall_f1_of_labels(scores > after, target)),
+    )
+    for name, old, new, *values in columns:
+        changes = '   '.join(f'{values[part]:5.1f} > {values[part + 3]:5.1f}' for part in range(3))
+        print(f'{name:{width}}  {old:.2f} > {new:.3f}   {changes}')
+    old, new = (MultiLabelF1(thr=thr.tolist(), topk=None).calculate(scores, target) for thr in (before, after))
+    print('\nOn average:  ' + ',  '.join(f'{name} {old[name]:.2f} > {new[name]:.2f}' for name in old))
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    model, checkpoint = load_classifier(cfg, args.checkpoint)
+    usual = cfg.model.head.get('thr', 0.5)
+    loader = Runner.build_dataloader(cfg.val_dataloader, seed=0)
+    classes = loader.dataset.metainfo['classes']
+    print('Validation images:')
+    validation = scores_and_targets(model, loader)
+    if cfg.val_dataloader.dataset == cfg.test_dataloader.dataset:
+        validation, test = halves(*validation)
+        print(
+            'They are the test images as well: the thresholds are fitted on one half of them and tested on the other.'
+        )
+    else:
+        print('Test images:')
+        test = scores_and_targets(model, Runner.build_dataloader(cfg.test_dataloader, seed=0))
+    thresholds = fit_thresholds(*validation, default=usual, goal=args.goal, wished=args.wished)
+    save_with_thresholds(checkpoint, classes, thresholds, args.out)
+
+    wish = args.goal if args.wished is None else f'{args.goal} {args.wished:g}'
+    print(f'\nFitted for {wish} on {len(validation[0])} images; on {len(test[0])} others, usual > fitted, in percent:')
+    print_change(classes, torch.full_like(thresholds, usual), thresholds, *test)
+    absent = [name for name, present in zip(classes, (validation[1] == 1).any(dim=0)) if not present]
+    if absent:
+        print(f'Without a validation image, and left at {usual}: {", ".join(absent)}.')
+    print(f'Checkpoint with the thresholds: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
