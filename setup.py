@@ -39,6 +39,8 @@ setup(
         'torchvision',  # the host's networks and transforms import it
         'timm>=1.0',  # TResNet and every other backbone
         'pycocotools>=2.0.7',  # COCO annotations
+        'pandas>=2.1',  # tables of labels
+        'pyarrow',  # tables in Parquet
         'numpy',  # labels and images
         'packaging',  # versions of the host
     ],
@@ -47,9 +49,9 @@ setup(
         'host': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.5', 'onedl-mmpretrain>=1.3.6'],
         # The handwritten digits of the embedded data set.
         'demo': ['scikit-learn'],
-        # The tests' runner, its random search of the numerics, the digits, and setuptools to build the wheel that a
-        # test looks into.
-        'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'setuptools>=70.1'],
+        # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, and setuptools to
+        # build the wheel that a test looks into.
+        'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'torchmetrics', 'setuptools>=70.1'],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',

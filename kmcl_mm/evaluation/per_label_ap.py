@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.registry import METRICS
 from torch import Tensor
@@ -26,7 +26,8 @@ class PerLabelAP(BaseMetric):
 
     Args:
         count_absent_labels: Count a label that no image has as 0 in the mean, as the host does.
-        out_dir: Folder for ``per_label_ap.csv`` and ``per_label_ap.png``; None for no files.
+        out_dir: Folder for ``per_label_ap.csv`` and ``per_label_ap.png``. Default: the folder of the run's log;
+            without a run no files are written.
         collect_device: 'cpu' or 'gpu', where the processes' results meet.
         prefix: Prefix of the names.
 
@@ -79,8 +80,8 @@ class PerLabelAP(BaseMetric):
         rows = [(name, metrics.get(f'AP/{name}', math.nan), count) for name, count in num_positives.items()]
         rows.sort(key=lambda row: -row[1] if row[2] else math.inf)
         print_log(_table(rows, metrics['mAP']), logger='current')
-        if self.out_dir is not None:
-            folder = Path(self.out_dir)
+        folder = self._folder()
+        if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / 'per_label_ap.csv').open('w', newline='', encoding='utf-8') as file:
                 csv.writer(file).writerows([('label', 'average_precision', 'positives'), *rows])
@@ -108,6 +109,12 @@ class PerLabelAP(BaseMetric):
             counted = [value for value, is_there in zip(average_precision, occurs) if is_there]
         metrics = {f'AP/{name}': value for name, value, is_there in zip(names, average_precision, occurs) if is_there}
         return dict(metrics, mAP=sum(counted) / len(counted) if counted else math.nan)
+
+    def _folder(self) -> Optional[Path]:
+        if self.out_dir is not None:
+            return Path(self.out_dir)
+        log_file = MMLogger.get_current_instance().log_file
+        return None if log_file is None else Path(log_file).parent
 
     def _class_names(self, target: Tensor) -> List[str]:
         names = list((self.dataset_meta or {}).get('classes') or range(target.shape[1]))

@@ -1,12 +1,11 @@
-import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
-from sklearn.metrics import precision_recall_fscore_support
 
 from kmcl_mm.evaluation import MultiLabelF1
 from tests.conftest import golden_cases
+from tests.metric_judges import random_case, scikit_learn_f1, torchmetrics_f1
 
 
 @golden_cases('metrics')
@@ -22,19 +21,17 @@ def test_equals_the_published_numbers(golden):
 @pytest.mark.parametrize('topk', [None, 1, 2, 9])
 @pytest.mark.parametrize('seed', range(5))
 def test_equals_scikit_learn(topk, seed):
-    random = np.random.RandomState(seed)
-    scores, target = random.rand(40, 6), random.rand(40, 6) < 0.3
-    predicted = scores > 0.6
-    if topk is not None:
-        ranks = (-scores).argsort(axis=1).argsort(axis=1)
-        predicted &= ranks < topk
-    metrics = MultiLabelF1(thr=0.6, topk=topk).calculate(torch.tensor(scores), torch.tensor(target).long())
-    suffix = f'_top{topk}' if topk else ''
-    for letter, average in (('C', 'macro'), ('O', 'micro')):
-        precision, recall, _, _ = precision_recall_fscore_support(target, predicted, average=average, zero_division=0)
-        f1 = 2 * precision * recall / (precision + recall)
-        for name, value in (('P', precision), ('R', recall), ('F1', f1)):
-            assert metrics[f'{letter}{name}{suffix}'] == pytest.approx(100 * value)
+    scores, target = random_case(seed)
+    expected = scikit_learn_f1(scores, target, 0.6, topk)
+    metrics = MultiLabelF1(thr=0.6, topk=topk).calculate(scores, target)
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_equals_torchmetrics_with_unknown_labels(seed):
+    scores, target = random_case(seed, unknown=0.2)
+    metrics = MultiLabelF1(thr=0.6, topk=None).calculate(scores, target)
+    assert metrics == pytest.approx(torchmetrics_f1(scores, target, 0.6), rel=1e-5)
 
 
 def test_unknown_labels_count_neither_as_right_nor_as_wrong():

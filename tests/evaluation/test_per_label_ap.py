@@ -1,15 +1,18 @@
 import csv
 import math
+from collections import OrderedDict
 
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.structures import DataSample
 from sklearn.metrics import average_precision_score
 
 from kmcl_mm.evaluation import PerLabelAP
 from tests.conftest import golden_cases
+from tests.metric_judges import our_ap, random_case, torchmetrics_ap
 
 NAMES = ('cat', 'dog', 'bird', 'unicorn')
 
@@ -68,6 +71,12 @@ def test_no_label_at_all():
     assert metrics.keys() == {'mAP'} and math.isnan(metrics['mAP'])
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_equals_torchmetrics_with_unknown_labels(seed):
+    scores, target = random_case(seed, unknown=0.2)
+    assert our_ap(scores, target) == pytest.approx(torchmetrics_ap(scores, target), rel=1e-5)
+
+
 def test_unknown_and_difficult_labels_leave_the_image_out():
     scores, target = batch()
     more, _ = batch(seed=1)
@@ -97,6 +106,13 @@ def test_table_and_files(tmp_path, monkeypatch):
     assert float(rows['cat']['average_precision']) == pytest.approx(result['AP/cat'])
     assert rows['cat']['positives'] == str(target[:, 0].sum().item()) and rows['unicorn']['positives'] == '0'
     assert (tmp_path / 'new/per_label_ap.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_files_go_beside_the_log_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
+    MMLogger.get_instance('per_label_ap', log_file=str(tmp_path / 'run.log'))
+    metric().compute_metrics(list(zip(*batch())))
+    assert (tmp_path / 'per_label_ap.csv').is_file() and (tmp_path / 'per_label_ap.png').is_file()
 
 
 def test_wrong_number_of_class_names():
