@@ -1,13 +1,15 @@
 """Predict with the thresholds that were fitted for a checkpoint."""
 
-import os
-from typing import Any, Dict, Sequence
+from pathlib import Path
+from typing import Any, Dict, Sequence, Union
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch import nn
+
+from ..files import written_whole
 
 # Where a checkpoint's ``meta`` has the thresholds: a dict of label names and numbers.
 THRESHOLDS_KEY = 'thresholds'
@@ -64,7 +66,9 @@ def use_fitted_thresholds(model: nn.Module, checkpoint: Dict[str, Any]) -> bool:
     return True
 
 
-def save_with_thresholds(checkpoint: Dict[str, Any], classes: Sequence[str], thresholds: torch.Tensor, path) -> None:
+def save_with_thresholds(
+    checkpoint: Dict[str, Any], classes: Sequence[str], thresholds: torch.Tensor, path: Union[str, Path]
+) -> None:
     """Write a checkpoint with thresholds in its meta data; the file is there whole or not at all.
 
     Args:
@@ -74,10 +78,5 @@ def save_with_thresholds(checkpoint: Dict[str, Any], classes: Sequence[str], thr
         path: The file to write, or to replace.
     """
     meta = dict(checkpoint.get('meta') or {}, **{THRESHOLDS_KEY: dict(zip(classes, thresholds.tolist()))})
-    unfinished = f'{path}.unfinished'
-    try:
+    with written_whole(path) as unfinished:
         torch.save(dict(checkpoint, meta=meta), unfinished)
-        os.replace(unfinished, path)
-    finally:
-        if os.path.exists(unfinished):
-            os.remove(unfinished)

@@ -12,6 +12,7 @@ from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
+from ..files import written_whole
 from ..functional.checks import UNKNOWN
 from .samples import scores_and_target, stack
 
@@ -83,9 +84,13 @@ class PerLabelAP(BaseMetric):
         folder = self._folder()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / 'per_label_ap.csv').open('w', newline='', encoding='utf-8') as file:
+            with (
+                written_whole(folder / 'per_label_ap.csv') as path,
+                path.open('w', newline='', encoding='utf-8') as file,
+            ):
                 csv.writer(file).writerows([('label', 'average_precision', 'positives'), *rows])
-            _draw(rows, metrics['mAP'], folder / 'per_label_ap.png')
+            with written_whole(folder / 'per_label_ap.png') as path:
+                _draw(rows, metrics['mAP'], path)
         return metrics
 
     def calculate(self, scores: Tensor, target: Tensor) -> Dict[str, float]:
