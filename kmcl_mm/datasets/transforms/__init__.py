@@ -2,5 +2,6 @@
 
 from .cutout import RandomColorCutout
 from .loading import LoadCheckedImage
+from .rand_augment import UDARandAugment
 
-__all__ = ['LoadCheckedImage', 'RandomColorCutout']
+__all__ = ['LoadCheckedImage', 'RandomColorCutout', 'UDARandAugment']

@@ -7,6 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
+from .operations import paint_square
+
 
 @TRANSFORMS.register_module()
 class RandomColorCutout(BaseTransform):
@@ -45,13 +47,10 @@ class RandomColorCutout(BaseTransform):
         Returns:
             The same with a new ``img``.
         """
-        img = results['img'].copy()
-        height, width, channels = img.shape
+        height, width, channels = results['img'].shape
         row, column, color = self._random_square(height, width, channels)
-        side_y, side_x = round(self.ratio * height), round(self.ratio * width)
-        top, left = row - side_y // 2, column - side_x // 2
-        img[max(top, 0) : max(top + side_y, 0), max(left, 0) : max(left + side_x, 0)] = color
-        results['img'] = img
+        side = round(self.ratio * height), round(self.ratio * width)
+        results['img'] = paint_square(results['img'], (row, column), side, color)
         return results
 
     def __repr__(self) -> str:

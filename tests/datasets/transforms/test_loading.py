@@ -1,11 +1,31 @@
+import io
+
+import cv2
 import numpy as np
 import pytest
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
+import kmcl_mm  # noqa: F401
+from tests.datasets.transforms.test_operations import difference, photo
+
+TURNED = 6  # EXIF's number for an image that is to be shown turned by a quarter
+
 
 def load(path, **settings):
     return TRANSFORMS.build(dict(type='LoadCheckedImage', **settings))(dict(img_path=str(path)))
+
+
+def save(path, img, **options):
+    """Save an image in BGR by PIL."""
+    Image.fromarray(img[..., ::-1]).save(path, **options)
+    return path
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
 
 
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
@@ -13,7 +33,20 @@ def test_loads_as_the_host_does(tmp_path, backend):
     pixels = np.random.RandomState(0).randint(0, 256, (5, 7, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / 'image.png')
     results = load(tmp_path / 'image.png', imdecode_backend=backend)
-    assert np.array_equal(results['img'], pixels[..., ::-1]) and results['img_shape'] == (5, 7)
+    assert np.array_equal(results['img'], pixels[..., ::-1])
+    assert results['img_shape'] == results['ori_shape'] == (5, 7)
+
+
+@pytest.mark.parametrize(
+    'settings', [{}, dict(color_type='grayscale'), dict(to_float32=True), dict(backend_args=dict(backend='local'))]
+)
+@pytest.mark.parametrize('orientation', [1, TURNED])
+def test_the_hosts_arguments(tmp_path, settings, orientation):
+    path = save(tmp_path / 'image.jpg', photo(), exif=exif(orientation))
+    host = TRANSFORMS.build(dict(type='LoadImageFromFile', **settings))(dict(img_path=str(path)))
+    ours = load(path, **settings)
+    assert np.array_equal(ours['img'], host['img']) and ours['img'].dtype == host['img'].dtype
+    assert all(ours[key] == host[key] for key in ('img_shape', 'ori_shape'))
 
 
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
@@ -27,3 +60,116 @@ def test_names_a_file_that_is_no_image(tmp_path, backend, content):
 def test_names_a_missing_file(tmp_path):
     with pytest.raises(ValueError, match='missing.jpg'):
         load(tmp_path / 'missing.jpg')
+
+
+def test_ignore_empty_gives_nothing_for_a_broken_file(tmp_path):
+    (tmp_path / 'broken.jpg').write_bytes(b'no image')
+    assert load(tmp_path / 'broken.jpg', ignore_empty=True) is None
+
+
+@pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(exif=exif(1), comment=b'x' * 300)])
+@pytest.mark.parametrize('part', [0.999, 0.9, 0.5])
+def test_refuses_a_jpeg_that_is_cut_short(tmp_path, options, part):
+    content = save(tmp_path / 'image.jpg', photo(300, 400), **options).read_bytes()
+    (tmp_path / 'image.jpg').write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match='image.jpg.*the end of the file is missing'):
+        load(tmp_path / 'image.jpg')
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_the_image(tmp_path):
+    """A whole thumbnail before the image's scans, and data after its end, as cameras write them."""
+    content = save(tmp_path / 'image.jpg', photo(300, 400)).read_bytes()
+    thumbnail = save(tmp_path / 'thumbnail.jpg', photo(30, 40)).read_bytes()
+    segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
+    with_thumbnail = content[:2] + segment + content[2:]
+    for file_content, is_whole in (
+        (with_thumbnail, True),
+        (with_thumbnail + b'more', True),
+        (with_thumbnail[:-100], False),
+    ):
+        (tmp_path / 'image.jpg').write_bytes(file_content)
+        if is_whole:
+            assert np.array_equal(load(tmp_path / 'image.jpg', min_size=100)['img'].shape, (150, 200, 3))
+        else:
+            with pytest.raises(ValueError, match='the end of the file is missing'):
+                load(tmp_path / 'image.jpg')
+
+
+@pytest.mark.parametrize('orientation', [1, TURNED])
+@pytest.mark.parametrize(
+    'shape, min_size, factor',
+    [
+        ((375, 500), 224, 1),
+        ((447, 640), 224, 1),
+        ((448, 640), 224, 2),
+        ((480, 640), 224, 2),
+        ((481, 643), 224, 2),
+        ((480, 640), 120, 4),
+        ((480, 640), 60, 8),
+        ((480, 640), 1, 8),
+        ((480, 640), None, 1),
+    ],
+)
+def test_min_size(tmp_path, shape, min_size, factor, orientation):
+    """The image is never smaller than asked for, and close to the area average of the whole one."""
+    path = save(tmp_path / 'image.jpg', photo(*shape), quality=95, exif=exif(orientation))
+    whole, results = load(path)['img'], load(path, min_size=min_size)
+    assert results['ori_shape'] == whole.shape[:2] == (shape if orientation == 1 else shape[::-1])
+    size = tuple(-(-side // factor) for side in whole.shape[:2])
+    assert results['img_shape'] == results['img'].shape[:2] == size
+    assert min_size is None or min(size) >= min_size
+    if factor == 1:
+        assert np.array_equal(results['img'], whole)
+    else:
+        averaged = cv2.resize(whole, size[::-1], interpolation=cv2.INTER_AREA)
+        found = difference(results['img'], averaged)
+        assert found.mean() < 2 and np.quantile(found, 0.99) < 12
+
+
+def test_other_formats_are_decoded_in_full(tmp_path):
+    path = save(tmp_path / 'image.png', photo(480, 640))
+    assert np.array_equal(load(path, min_size=60)['img'], photo(480, 640))
+
+
+def test_real_images(shared_data):
+    """Half the size, against PIL's own decoding at half the size, and against averages of the whole image."""
+    paths = sorted((shared_data / 'coco_mini/val2017').glob('*.jpg'))[:20]
+    from_averages = []
+    for path in paths:
+        with Image.open(path) as img:
+            whole = img.convert('RGB')
+        size = tuple(-(-side // 2) for side in whole.size)
+        with Image.open(path) as img:
+            img.draft('RGB', (img.width // 2, img.height // 2))
+            halved = np.asarray(img.convert('RGB'))[..., ::-1]
+        ours = load(path, min_size=min(whole.size) // 2)['img']
+        assert difference(ours, halved).max() <= 2
+        averaged = np.asarray(whole.resize(size, Image.Resampling.BOX))[..., ::-1]
+        from_averages.append(difference(ours, averaged).mean())
+    assert np.median(from_averages) < 4
+
+
+def test_a_header_that_says_no_size_is_left_to_the_decoder(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(photo(480, 640)).save(buffer, 'JPEG')
+    # A fill byte before the first marker is allowed, and a length that leads nowhere is not.
+    for extra, factor in ((b'\xff', 4), (b'\xff\xe2\xff\xfe', 1)):
+        (tmp_path / 'image.jpg').write_bytes(buffer.getvalue()[:2] + extra + buffer.getvalue()[2:])
+        if factor == 1:
+            with pytest.raises(ValueError, match='image.jpg'):
+                load(tmp_path / 'image.jpg', min_size=120)
+        else:
+            assert load(tmp_path / 'image.jpg', min_size=120)['img_shape'] == (120, 160)
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(min_size=0), '`min_size` to be at least 1'),
+        (dict(min_size=9, color_type='grayscale'), "but got 'grayscale' and 'cv2'"),
+        (dict(min_size=9, imdecode_backend='pillow'), "but got 'color' and 'pillow'"),
+    ],
+)
+def test_wrong_arguments(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TRANSFORMS.build(dict(type='LoadCheckedImage', **settings))

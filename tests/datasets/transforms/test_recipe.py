@@ -1,0 +1,133 @@
+"""The recipe's pipelines as the configurations build them: same seed, same image."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, set_random_seed
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image
+
+import kmcl_mm
+from kmcl_mm.config import config_folder
+from tests.datasets.transforms.test_operations import photo
+
+RECIPE = config_folder() / '_base_/datasets/recipe.py'
+NAMES = [f'{kind}_pipeline_{size}' for kind in ('train', 'host_train', 'xray_train', 'test') for size in (224, 448)]
+
+
+@pytest.fixture
+def recipe():
+    init_default_scope('mmpretrain')
+    return Config.fromfile(RECIPE)
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Twelve images in VOC's layout, with one label each."""
+    for folder in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
+        (tmp_path / folder).mkdir(parents=True)
+    names = [f'{index:06}' for index in range(12)]
+    (tmp_path / 'ImageSets/Main/trainval.txt').write_text('\n'.join(names))
+    for index, name in enumerate(names):
+        Image.fromarray(photo(seed=index)).save(tmp_path / f'JPEGImages/{name}.jpg')
+        (tmp_path / f'Annotations/{name}.xml').write_text(
+            '<annotation><object><name>cat</name><difficult>0</difficult></object></annotation>'
+        )
+    return tmp_path
+
+
+def loader_of(root, **settings):
+    """The training loader's configuration with its images in a folder, and other settings."""
+    cfg = kmcl_mm.get_config('kmcl_tresnet_m_voc07').train_dataloader
+    cfg.dataset.data_root = str(root)
+    cfg.update(settings)
+    return cfg
+
+
+def epoch(root, seed, workers, pipeline=None):
+    """All images, paths and labels of an epoch of the recipe's training loader, from its beginning with a seed."""
+    loader_cfg = loader_of(root, batch_size=4, num_workers=workers, persistent_workers=workers > 0)
+    if pipeline:
+        loader_cfg.dataset.pipeline = pipeline
+    set_random_seed(seed)
+    batches = list(Runner.build_dataloader(loader_cfg, seed=seed))
+    samples = [sample for batch in batches for sample in batch['data_samples']]
+    return (
+        torch.cat([batch['inputs'] for batch in batches]),
+        [(sample.img_path, sample.gt_label.tolist()) for sample in samples],
+    )
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('name', ['train_pipeline_224', 'xray_train_pipeline_224'])
+def test_the_same_seed_gives_the_same_batches(recipe, voc, name, workers):
+    (images, samples), (again, samples_again), (others, _) = (
+        epoch(voc, seed, workers, recipe[name]) for seed in (5, 5, 6)
+    )
+    assert images.shape == (12, 3, 224, 224) and images.dtype == torch.uint8
+    assert images.equal(again) and samples == samples_again
+    assert not images.equal(others)
+
+
+def test_two_epochs_of_one_loader_differ(recipe, voc):
+    """The workers live on: started anew each epoch, they would draw the same numbers again."""
+    loader_cfg = loader_of(voc, batch_size=12, num_workers=2)
+    loader_cfg.sampler.shuffle = False
+    loader = Runner.build_dataloader(loader_cfg, seed=0)
+    first, second = (next(iter(loader))['inputs'] for _ in range(2))
+    assert not first.equal(second)
+
+
+def test_workers_do_not_repeat_each_other(recipe, voc):
+    """The same image in two workers is augmented differently."""
+    image = next((voc / 'JPEGImages').iterdir())
+    for path in (voc / 'JPEGImages').iterdir():
+        path.write_bytes(image.read_bytes())
+    images, _ = epoch(voc, 0, workers=2)
+    assert len({image.numpy().tobytes() for image in images}) > 8
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_pipeline_gives_an_image_of_its_size(recipe, tmp_path, name):
+    size = int(name[-3:])
+    Image.fromarray(photo(500, 700)).save(tmp_path / 'image.jpg')
+    pipeline = Compose(recipe[name])
+    for seed in range(5):
+        np.random.seed(seed)
+        packed = pipeline(dict(img_path=str(tmp_path / 'image.jpg'), gt_label=[0]))
+        assert packed['inputs'].shape == (3, size, size) and packed['inputs'].dtype == torch.uint8
+        assert packed['data_samples'].ori_shape == (500, 700)
+
+
+def test_the_xray_pipeline_keeps_the_channels_and_moves_the_image(recipe):
+    """Without a rotation, shift or scale its affine map returns the image as it was, in BGR."""
+    *_, to_pil, affine, to_numpy, _ = recipe.xray_train_pipeline_224
+    assert (affine.degrees, affine.translate, affine.scale) == (45, (0.15, 0.15), (0.85, 1.15))
+    still = dict(affine, degrees=0, translate=(0, 0), scale=(1, 1))
+    img = photo()
+    for step, is_moved in ((still, False), (affine, True)):
+        torch.manual_seed(0)
+        results = dict(img=img.copy())
+        for transform in (to_pil, step, to_numpy):
+            results = TRANSFORMS.build(transform)(results)
+        assert results['img'].shape == img.shape and np.array_equal(results['img'], img) != is_moved
+
+
+def test_the_hosts_policy_stands_in_for_ours(tmp_path):
+    """As docs/augmentation.md has it: fifteen operations in the same order, all else as it is."""
+    init_default_scope('mmpretrain')
+    base = config_folder() / 'kmcl_tresnet_m_voc07.py'
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = '{base}'\ntrain_dataloader = dict(dataset=dict(pipeline={{{{_base_.host_train_pipeline_224}}}}))\n"
+    )
+    with_host, with_ours = (
+        Config.fromfile(path).train_dataloader.dataset.pipeline for path in (tmp_path / 'config.py', base)
+    )
+    assert with_host[:3] + with_host[4:] == with_ours[:3] + with_ours[4:]
+    host, ours = TRANSFORMS.build(with_host[3]), TRANSFORMS.build(with_ours[3])
+    assert len(host.policies) == len(ours.operations) == 15
+    np.random.seed(0)
+    assert host(dict(img=photo()))['img'].shape == photo().shape
