@@ -22,7 +22,15 @@ RECIPES = dict(
     m=dict(rate=2e-4, epochs=40, batch=64, size=224, model='tresnet_m'),
     l=dict(rate=4e-4, epochs=80, batch=128, size=448, model='tresnet_v2_l'),
 )
-PUBLISHED = [(data, size) for data in ('coco', 'voc07') for size in 'ml']
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN_AND_STD = dict(
+    coco=IMAGENET,
+    voc07=IMAGENET,
+    nuswide=IMAGENET,
+    adp=((0.8123, 0.6403, 0.8190), (0.1813, 0.2573, 0.1680)),
+    chestxray14=((0.5058,) * 3, (1,) * 3),
+)
+PUBLISHED = [(data, size) for data in MEAN_AND_STD for size in 'ml']
 
 
 def build_model(cfg, **backbone):
@@ -67,7 +75,7 @@ def test_every_configuration_builds(name):
 def _samples():
     from mmpretrain.structures import DataSample
 
-    return [DataSample().set_gt_label([0, 3]), DataSample().set_gt_label([3])]
+    return [DataSample().set_gt_label([0, 2]), DataSample().set_gt_label([2])]
 
 
 @pytest.mark.parametrize('data, size', PUBLISHED)
@@ -83,22 +91,28 @@ def test_the_published_recipe(data, size):
     assert cfg.train_dataloader.batch_size * dict(m=1, l=4)[size] == recipe['batch']
     (ema,) = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
     assert 1 - ema.momentum == pytest.approx(0.9997) and ema.evaluate_on_ema and ema.evaluate_on_origin
+    random = ['UDARandAugment']
+    if data == 'chestxray14':
+        random = ['NumpyToPIL', 'torchvision/RandomAffine', 'PILToNumpy']
+        affine = cfg.train_dataloader.dataset.pipeline[4]
+        assert (affine.degrees, affine.translate, affine.scale) == (45, (0.15, 0.15), (0.85, 1.15))
     for loader, expected in (
-        (cfg.train_dataloader, ['Resize', 'RandomColorCutout', 'RandAugment']),
+        (cfg.train_dataloader, ['Resize', 'RandomColorCutout', *random]),
         (cfg.val_dataloader, ['Resize']),
         (cfg.test_dataloader, ['Resize']),
     ):
         assert [transform.type for transform in loader.dataset.pipeline][1:-1] == expected
         assert loader.dataset.pipeline[1].scale == (recipe['size'], recipe['size'])
-    assert cfg.data_preprocessor.mean == pytest.approx([255 * value for value in (0.485, 0.456, 0.406)])
-    assert cfg.data_preprocessor.std == pytest.approx([255 * value for value in (0.229, 0.224, 0.225)])
+    mean, std = MEAN_AND_STD[data]
+    assert cfg.data_preprocessor.mean == pytest.approx([255 * value for value in mean])
+    assert cfg.data_preprocessor.std == pytest.approx([255 * value for value in std])
 
 
-def test_the_random_operations_stay_in_their_ranges():
+def test_the_hosts_random_operations_stay_in_their_ranges():
     """METHOD: fifteen operations, two of them drawn, each with probability 0.5 at a level up to its range's end."""
-    pipeline = kmcl_mm.get_config('kmcl_tresnet_m_coco').train_dataloader.dataset.pipeline
+    policy = Config.fromfile(ROOT / 'configs/_base_/datasets/recipe.py').host_rand_augment
     init_default_scope('mmpretrain')
-    augment = TRANSFORMS.build(pipeline[3])
+    augment = TRANSFORMS.build(policy)
     assert augment.num_policies == 2 and len(augment.policies) == 15
     ends = dict(
         Cutout=(0, 20),

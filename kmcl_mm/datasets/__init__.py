@@ -1,8 +1,27 @@
 """Multilabel data sets and the transforms that the host lacks."""
 
+from .adp import ADP
+from .chest_xray14 import ChestXray14
 from .coco_multilabel import CocoMultiLabel
 from .digit_scenes import DigitScenes
-from .transforms import LoadCheckedImage, RandomColorCutout
+from .fraction import WithFraction
+from .json_multilabel import JSONMultiLabel
+from .nus_wide import NUSWide
+from .table_multilabel import TableMultiLabel
+from .transforms import LoadCheckedImage, RandomColorCutout, UDARandAugment
 from .voc_multilabel import VOCMultiLabel
 
-__all__ = ['CocoMultiLabel', 'DigitScenes', 'LoadCheckedImage', 'RandomColorCutout', 'VOCMultiLabel']
+__all__ = [
+    'ADP',
+    'ChestXray14',
+    'CocoMultiLabel',
+    'DigitScenes',
+    'JSONMultiLabel',
+    'LoadCheckedImage',
+    'NUSWide',
+    'RandomColorCutout',
+    'TableMultiLabel',
+    'UDARandAugment',
+    'VOCMultiLabel',
+    'WithFraction',
+]

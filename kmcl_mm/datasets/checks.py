@@ -1,10 +1,11 @@
-"""Checks that the data sets make before training starts."""
+"""Checks that the data sets make before training starts, and what they report."""
 
 import os
 from collections import defaultdict
 from typing import Iterable
 
 from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.logging import print_log
 
 
 def check_file(path: str, argument: str) -> None:
@@ -37,6 +38,22 @@ def check_not_empty(data_list: list, source: str, hint: str) -> None:
     """
     if not data_list:
         raise ValueError(f'Expected {source} to give at least one image, but there is none. {hint}')
+
+
+def report_left_out(source: str, left_out: int, total: int) -> None:
+    """Log how many images are left out because they have no label.
+
+    Args:
+        source: File that the images come from.
+        left_out: Their number.
+        total: Number of all images.
+    """
+    if left_out:
+        print_log(
+            f'{source}: {left_out} of {total} images have no label and are left out (filter_empty_gt=False keeps them '
+            'as negatives).',
+            logger='current',
+        )
 
 
 def check_images(paths: Iterable[str]) -> None:

@@ -7,12 +7,12 @@ import os
 from typing import Any, Dict, List, Optional, Union
 
 from mmengine.fileio import get_text
-from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
 
-from .checks import check_file, check_images, check_not_empty
+from .checks import check_file, check_images, check_not_empty, report_left_out
+from .fraction import WithFraction
 
 # fmt: off
 COCO_CLASSES = (
@@ -28,7 +28,7 @@ COCO_CLASSES = (
 
 
 @DATASETS.register_module()
-class CocoMultiLabel(MultiLabelDataset):
+class CocoMultiLabel(WithFraction, MultiLabelDataset):
     """Images of a COCO instances file, each with the set of labels of its boxes.
 
     The 2014 and the 2017 layout differ only in folder and file names, which the arguments and the annotation file give:
@@ -48,7 +48,8 @@ class CocoMultiLabel(MultiLabelDataset):
         metainfo: ``dict(classes=(...))`` for other labels than COCO's 80. Categories of the file that are not among
             them are ignored.
         **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init``,
-            ``serialize_data``, ``indices`` and so on.
+            ``serialize_data``, ``indices`` and so on; ``fraction`` and ``fraction_seed`` of
+            :class:`kmcl_mm.datasets.WithFraction`.
 
     Raises:
         FileNotFoundError: The annotation file, the list of ids or an image is missing.
@@ -80,7 +81,8 @@ class CocoMultiLabel(MultiLabelDataset):
         """Read the annotation file.
 
         Returns:
-            One ``dict(img_path, gt_label, img_id)`` an image, in the order of the file.
+            One ``dict(img_path, gt_label, img_id)`` an image, in the order of the file, with ``annotated_size``
+            (width, height) in pixels where the file names it.
         """
         coco = self._read()
         label_of_category = self._map_categories(coco)
@@ -95,8 +97,11 @@ class CocoMultiLabel(MultiLabelDataset):
             } - {None}
             if labels or not self.filter_empty_gt:
                 path = os.path.join(self.img_prefix, image['file_name'])
-                data_list.append(dict(img_path=path, gt_label=sorted(labels), img_id=image_id))
-        self._report_left_out(len(wanted) - len(data_list), len(wanted))
+                item = dict(img_path=path, gt_label=sorted(labels), img_id=image_id)
+                if image.get('width') and image.get('height'):
+                    item['annotated_size'] = (image['width'], image['height'])
+                data_list.append(item)
+        report_left_out(self.ann_file, len(wanted) - len(data_list), len(wanted))
         hint = 'Images without a label are left out; filter_empty_gt=False keeps them.'
         check_not_empty(data_list, self.ann_file, hint)
         check_images(item['img_path'] for item in data_list)
@@ -124,14 +129,6 @@ class CocoMultiLabel(MultiLabelDataset):
                 'list was made for: the splits of 2014 and 2017 hold other images.'
             )
         return [image_id for image_id in coco.imgs if image_id in wanted]
-
-    def _report_left_out(self, left_out: int, total: int) -> None:
-        if left_out:
-            print_log(
-                f'{self.ann_file}: {left_out} of {total} images have no label and are left out '
-                '(filter_empty_gt=False keeps them as negatives).',
-                logger='current',
-            )
 
     def _read(self) -> COCO:
         check_file(self.ann_file, 'ann_file')

@@ -7,6 +7,8 @@ import numpy as np
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from .fraction import WithFraction
+
 # Digits that tend to stand in one scene, and how often a further digit comes from the first one's group.
 GROUPS = ((0, 1, 2), (3, 4), (5, 6, 7), (8, 9))
 _SAME_GROUP_PROBABILITY = 0.75
@@ -17,7 +19,7 @@ _NUM_TRAIN_SAMPLES = 1347
 
 
 @DATASETS.register_module()
-class DigitScenes(MultiLabelDataset):
+class DigitScenes(WithFraction, MultiLabelDataset):
     """Grey scenes of one to four handwritten digits at random places and sizes; the labels are the digits in it.
 
     The digits are scikit-learn's (1,797 real samples of 8 x 8 pixels); train and test scenes use different ones. Digits
@@ -29,8 +31,9 @@ class DigitScenes(MultiLabelDataset):
         num_scenes: Number of scenes.
         image_size: Height and width of a scene, pixels; at least 32.
         seed: Seed of the scenes.
-        **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init`` and so on. The
-            pipeline starts with the image present: ``img`` (H, W, 3), uint8.
+        **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init`` and so on;
+            ``fraction`` and ``fraction_seed`` of :class:`kmcl_mm.datasets.WithFraction`. The pipeline starts with the
+            image present: ``img`` (H, W, 3), uint8.
 
     Raises:
         ValueError: There is no such split, or a size is too small.

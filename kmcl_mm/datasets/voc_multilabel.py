@@ -2,16 +2,17 @@
 
 import os
 import xml.etree.ElementTree as ElementTree
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmpretrain.datasets import VOC
 from mmpretrain.registry import DATASETS
 
 from .checks import check_file, check_images
+from .fraction import WithFraction
 
 
 @DATASETS.register_module()
-class VOCMultiLabel(VOC):
+class VOCMultiLabel(WithFraction, VOC):
     """The host's ``VOC``, where a label with only `difficult` objects is a positive for training.
 
     With ``test_mode=True`` such a label stands in ``gt_label_difficult`` alone, and the host's ``VOCAveragePrecision``
@@ -21,7 +22,7 @@ class VOCMultiLabel(VOC):
         data_root: Folder of one year's data, with ``JPEGImages``, ``Annotations`` and ``ImageSets/Main``.
         split: 'train', 'val', 'trainval' or 'test'.
         **kwargs: Passed to the host's ``VOC``: ``image_set_path``, ``data_prefix``, ``metainfo``, ``pipeline``,
-            ``test_mode`` and so on.
+            ``test_mode`` and so on; ``fraction`` and ``fraction_seed`` of :class:`kmcl_mm.datasets.WithFraction`.
 
     Raises:
         FileNotFoundError: The list of images, an annotation file or an image is missing.
@@ -41,10 +42,16 @@ class VOCMultiLabel(VOC):
         """Read the list of images and their annotations.
 
         Returns:
-            One ``dict(img_path, gt_label, gt_label_difficult)`` an image.
+            One ``dict(img_path, gt_label, gt_label_difficult)`` an image, with ``annotated_size`` (width, height) in
+            pixels where its annotation names one.
         """
         check_file(self.image_set_path, 'split')
+        self._sizes = []
         data_list = super().load_data_list()
+        for item, size in zip(data_list, self._sizes):
+            if size is not None:
+                item['annotated_size'] = size
+        del self._sizes
         if not self.test_mode:
             for item in data_list:
                 item['gt_label'] = sorted({*item['gt_label'], *item['gt_label_difficult']})
@@ -56,13 +63,15 @@ class VOCMultiLabel(VOC):
         path = os.path.join(self.ann_prefix, f'{img_id}.xml')
         check_file(path, 'data_prefix')
         try:
-            objects = ElementTree.fromstring(self.backend.get(path)).findall('object')
+            annotation = ElementTree.fromstring(self.backend.get(path))
+            objects = annotation.findall('object')
             labels = [(item.find('name').text, bool(int(item.findtext('difficult', '0')))) for item in objects]
         except (ElementTree.ParseError, AttributeError, ValueError) as error:
             raise ValueError(
                 f'Expected {path} to be a VOC annotation with a `name` in each `object`, but it cannot be '
                 f'read: {error!r}. Restore the file.'
             ) from error
+        self._sizes.append(_annotated_size(annotation))
         known = {*self.CLASSES, *self.METAINFO['classes']}
         for name, _ in labels:
             if name not in known:
@@ -76,3 +85,12 @@ class VOCMultiLabel(VOC):
             for wanted in (False, True)
         )
         return sorted(easy), sorted(difficult)
+
+
+def _annotated_size(annotation: ElementTree.Element) -> Optional[Tuple[float, float]]:
+    """(width, height) in pixels, where the annotation has both."""
+    try:
+        width, height = (float(annotation.findtext(f'size/{side}', '0')) for side in ('width', 'height'))
+    except ValueError:
+        return None
+    return (width, height) if width > 0 and height > 0 else None

@@ -212,3 +212,11 @@ def test_a_wrong_list_of_images(data_root, content, message):
 def test_a_missing_list_of_images(data_root):
     with pytest.raises(FileNotFoundError, match='img_ids_file'):
         load(data_root(), img_ids_file='ids')
+
+
+def test_annotated_sizes(data_root):
+    """Where the file names them: an image without a height has none."""
+    content = instances()
+    content['images'][1].pop('height')
+    dataset = load(data_root(content))
+    assert [dataset.get_data_info(i).get('annotated_size') for i in range(3)] == [(8, 8), None, (8, 8)]

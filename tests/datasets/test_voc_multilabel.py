@@ -118,3 +118,20 @@ def test_missing_files(data_root):
     (data_root / 'Annotations/first.xml').unlink()
     with pytest.raises(FileNotFoundError, match='first.xml'):
         load(data_root)
+
+
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        ('<size><width>500</width><height>375</height><depth>3</depth></size>', (500, 375)),
+        ('<size><width>0</width><height>0</height></size>', None),
+        ('<size><width>500</width></size>', None),
+        ('<size><width>500</width><height>?</height></size>', None),
+        ('', None),
+    ],
+)
+def test_annotated_sizes(data_root, size, expected):
+    """Where the annotation names one."""
+    (data_root / 'Annotations/second.xml').write_text(f'<annotation>{size}</annotation>')
+    dataset = load(data_root, split='test', test_mode=True)
+    assert [dataset.get_data_info(i).get('annotated_size') for i in range(3)] == [None, expected, None]

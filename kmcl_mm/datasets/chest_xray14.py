@@ -1,0 +1,145 @@
+"""NIH ChestX-ray14: findings in chest X-rays, split by patient."""
+
+import glob
+import os
+from typing import Any, Dict, List, Union
+
+import numpy as np
+import pandas as pd
+from mmengine.fileio import get_text
+from mmpretrain.registry import DATASETS
+
+from .checks import check_file
+from .table_multilabel import TableMultiLabel
+
+CHEST_XRAY14_CLASSES = (
+    'Atelectasis',
+    'Cardiomegaly',
+    'Effusion',
+    'Infiltration',
+    'Mass',
+    'Nodule',
+    'Pneumonia',
+    'Pneumothorax',
+    'Consolidation',
+    'Edema',
+    'Emphysema',
+    'Fibrosis',
+    'Pleural_Thickening',
+    'Hernia',
+)
+_SPLIT_FILES = dict(train_val='train_val_list.txt', test='test_list.txt')
+
+
+@DATASETS.register_module()
+class ChestXray14(TableMultiLabel):
+    """Frontal chest X-rays with the set of 14 findings that reports name.
+
+    Two layouts. NIH's own, whose split is by patient, which is checked::
+
+        Data_Entry_2017*.csv    train_val_list.txt    test_list.txt    images/*.png  (or images_001/images/*.png ...)
+
+    and with ``split=None`` a table for each split: the file's name, then 14 columns of 0 and 1 under the findings'
+    names.
+
+    Args:
+        data_root: Folder of the data.
+        split: 'train_val' or 'test' of NIH's lists; None where ``ann_file`` is a split by itself.
+        ann_file: The table; may be a pattern that fits one file.
+        data_prefix: Folder of the images. Where it is not there, the folders ``images_*/images`` of NIH's archives are
+            looked through.
+        filter_empty_gt: Leave out images without a finding, as the published runs did; False keeps them as negatives.
+        first_fraction: Part of the images to take from the front, in (0, 1], counted after images without a finding are
+            left out. The published mAP of 30.0 and 31.5 were measured on the first 10 %.
+        **kwargs: As in :class:`kmcl_mm.datasets.TableMultiLabel`.
+
+    Raises:
+        FileNotFoundError: The table, a list of the split or an image is missing.
+        ValueError: There is no such split, the files do not belong together, or a patient is on both sides.
+
+    Source: X. Wang et al., ChestX-ray8 (CVPR 2017), in its release of 112,120 images and 14 findings.
+    """
+
+    METAINFO = dict(classes=CHEST_XRAY14_CLASSES)
+
+    def __init__(
+        self,
+        data_root: str,
+        split: Union[str, None] = 'train_val',
+        ann_file: str = 'Data_Entry_2017*.csv',
+        data_prefix: Union[str, Dict] = 'images',
+        filter_empty_gt: bool = True,
+        first_fraction: float = 1.0,
+        **kwargs,
+    ) -> None:
+        if split not in (*_SPLIT_FILES, None):
+            raise ValueError(f'Expected argument `split` to be one of {(*_SPLIT_FILES, None)}, but got {split!r}.')
+        if not 0 < first_fraction <= 1:
+            raise ValueError(f'Expected argument `first_fraction` to be in (0, 1], but got {first_fraction}.')
+        self.first_fraction = first_fraction
+        self.list_of_split = split
+        if split is not None:
+            kwargs.update(
+                image_column='Image Index',
+                label_column='Finding Labels',
+                ignored_names=('No Finding',),
+                patient_column='Patient ID',
+            )
+        super().__init__(
+            data_root=data_root,
+            ann_file=ann_file,
+            data_prefix=data_prefix,
+            filter_empty_gt=filter_empty_gt,
+            **kwargs,
+        )
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Read the table, as :class:`kmcl_mm.datasets.TableMultiLabel` does."""
+        found = sorted(glob.glob(self.ann_file))
+        if len(found) > 1:
+            raise ValueError(
+                f'Expected {self.ann_file} to fit one file, but it fits {found}. Name one of them in `ann_file`.'
+            )
+        if found:
+            self.ann_file = found[0]
+        return super().load_data_list()
+
+    def filter_data(self) -> List[Dict[str, Any]]:
+        """The data of the images that are taken, in their order."""
+        number = max(round(self.first_fraction * len(self.data_list)), 1)
+        self.data_list = self.data_list[:number]
+        return super().filter_data()
+
+    def _take_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        if self.list_of_split is None:
+            return table
+        names_of_split = {split: self._read_list(name) for split, name in _SPLIT_FILES.items()}
+        names, patients = self._column(table, self.image_column), self._column(table, self.patient_column)
+        rows_of_split = {split: np.isin(names, list(listed)) for split, listed in names_of_split.items()}
+        both = set.intersection(*(set(patients[rows]) for rows in rows_of_split.values()))
+        if both:
+            raise ValueError(
+                f'Expected no patient both in {" and ".join(_SPLIT_FILES.values())} of {self.ann_file}, but '
+                f'{len(both)} are, {min(both)!r} among them: scores would be too good. Take the lists of NIH, or make '
+                'them by patient.'
+            )
+        rows = rows_of_split[self.list_of_split]
+        unknown = names_of_split[self.list_of_split] - set(names[rows])
+        if unknown:
+            raise ValueError(
+                f'Expected every image of {_SPLIT_FILES[self.list_of_split]} in {self.ann_file}, but {len(unknown)} '
+                f'are not, {min(unknown)!r} among them. Take the table and the lists of one release.'
+            )
+        return table[rows].reset_index(drop=True)
+
+    def _read_list(self, name: str) -> set:
+        path = os.path.join(self.data_root, name)
+        check_file(path, 'split')
+        return set(get_text(path).split())
+
+    def _image_paths(self, names: List[str]) -> List[str]:
+        if os.path.isdir(self.img_prefix):
+            return super()._image_paths(names)
+        folders = glob.glob(os.path.join(self.data_root, 'images_*', 'images'))
+        folder_of_image = {name: folder for folder in folders for name in os.listdir(folder)}
+        return [os.path.join(folder_of_image.get(name, self.img_prefix), name) for name in names]

@@ -1,0 +1,92 @@
+"""Tables of labels: CSV, TSV and Parquet files as text."""
+
+import ast
+import io
+import json
+from typing import Any, List
+
+import numpy as np
+import pandas as pd
+from mmengine.fileio import get
+
+from .checks import check_file
+
+_SEPARATORS = {'.csv': ',', '.tsv': '\t'}
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """Read a table with every cell as text: '' where it is empty, a list as JSON.
+
+    Args:
+        path: A .csv, .tsv or .parquet file with a header, in any of MMEngine's storage backends.
+
+    Returns:
+        The table, one row an image.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no such table, has no rows, or has two columns of one name.
+    """
+    check_file(path, 'ann_file')
+    kind = path[path.rfind('.') :].lower()
+    if kind not in (*_SEPARATORS, '.parquet'):
+        raise ValueError(f'Expected {path} to be a .csv, .tsv or .parquet file. Save the table as one of these.')
+    content = get(path)
+    try:
+        if kind == '.parquet':
+            table = pd.read_parquet(io.BytesIO(content)).map(_as_text)
+            header = [str(name) for name in table.columns]
+        else:
+            # Read without a header, so that pandas renames no column that is there twice.
+            rows = pd.read_csv(
+                io.BytesIO(content),
+                sep=_SEPARATORS[kind],
+                header=None,
+                dtype=str,
+                keep_default_na=False,
+                encoding='utf-8-sig',
+            )
+            header, table = rows.iloc[0].tolist(), rows.iloc[1:].reset_index(drop=True)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f'Expected {path} to be a table with a header and one row an image, but it cannot be read: {error}. '
+            'Restore the file, or save it again as UTF-8.'
+        ) from error
+    table.columns = [name.strip() for name in header]
+    twice = sorted(set(table.columns[table.columns.duplicated()]) - {''})
+    if twice or not len(table):
+        problem = f'the columns {twice} are there twice' if twice else 'it has none'
+        raise ValueError(f'Expected {path} to have columns with names of their own and rows, but {problem}.')
+    return table
+
+
+def split_names(cell: str, separator: str) -> List[str]:
+    """Names in a cell: joined by a separator, or a list in brackets as Python and JSON write it.
+
+    Args:
+        cell: The cell.
+        separator: What stands between names that are not a list in brackets.
+
+    Returns:
+        The names; none for an empty cell.
+
+    Raises:
+        ValueError: A list that cannot be read.
+
+    Example:
+        >>> split_names('sky | sea', '|'), split_names("['sky', 'sea']", '|'), split_names('', '|')
+        (['sky', 'sea'], ['sky', 'sea'], [])
+    """
+    cell = cell.strip()
+    if cell.startswith('['):
+        try:
+            return [str(name).strip() for name in ast.literal_eval(cell)]
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(f"Expected a list of names such as ['sky', 'sea'], but got {cell!r}.") from error
+    return [name.strip() for name in cell.split(separator) if name.strip()]
+
+
+def _as_text(cell: Any) -> str:
+    if isinstance(cell, (list, tuple, np.ndarray)):
+        return json.dumps([str(item) for item in cell])
+    return '' if pd.isna(cell) else str(cell)

@@ -1,0 +1,252 @@
+"""Any CSV or Parquet table of images and labels."""
+
+import os
+from collections import Counter
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+import pandas as pd
+from mmpretrain.datasets import MultiLabelDataset
+from mmpretrain.registry import DATASETS
+
+from ..functional.checks import UNKNOWN
+from .checks import check_images, check_not_empty, report_left_out
+from .fraction import WithFraction
+from .table import read_table, split_names
+
+_PRESENT, _ABSENT = 1, 0
+
+
+@DATASETS.register_module()
+class TableMultiLabel(WithFraction, MultiLabelDataset):
+    """Images of a table, one a row, with one column of joined label names or one column of 0 and 1 for each label.
+
+    ::
+
+        image,labels             image,crack,rust,leak
+        001.jpg,crack|leak       001.jpg,1,0,1
+        002.jpg,                 002.jpg,0,0,-1
+
+    A label can be unknown for an image, as the leak of 002.jpg on the right: losses and metrics leave it out. Labels
+    between 0 and 1 are refused: kernels are contrasted between images that have a label and images that do not.
+
+    Args:
+        data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
+        ann_file: The table: .csv, .tsv or .parquet, with a header.
+        data_prefix: Folder that the names of the images are relative to.
+        image_column: Column of the images' names. Default: the first.
+        label_column: Column of the joined names. Default: each label has a column of its own, of 0 and 1.
+        separator: What stands between joined names. Lists in brackets are understood as well.
+        ignored_names: Joined names that are no label, such as 'No Finding'.
+        unknown_values: What marks an unknown label in a column of its own. An empty cell is refused unless '' is among
+            them.
+        unknown_column: Column of the joined names of the labels that are unknown for an image. Default: none.
+        split_column: Column that says which split an image belongs to. Default: all rows are taken.
+        split: Value of ``split_column`` in the rows to take.
+        patient_column: Column with the patient of an image, for the checks of the data.
+        image_suffix: What to add to an image's name, such as '.jpg'.
+        filter_empty_gt: Leave out images without a label. Default: they are kept, as negatives.
+        metainfo: ``dict(classes=(...))``: names of the labels, the same for all splits. Default with a column for each
+            label: all other columns, in their order.
+        fraction: Part of the images to take (see :class:`kmcl_mm.datasets.WithFraction`).
+        fraction_seed: Seed of that draw.
+        **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init`` and so on.
+
+    Raises:
+        FileNotFoundError: The table or an image is missing.
+        ValueError: The table lacks a column, has an unknown name, a value that is no label or an image twice; or no
+            image is left.
+
+    An item's data has ``gt_label``, indices; ``gt_score`` (K,) of 1, 0 and -1 in a table with unknown labels; and
+    ``patient_id`` with a ``patient_column``.
+    """
+
+    def __init__(
+        self,
+        data_root: str = '',
+        ann_file: str = '',
+        data_prefix: Union[str, Dict] = '',
+        image_column: Optional[str] = None,
+        label_column: Optional[str] = None,
+        separator: str = '|',
+        ignored_names: Sequence[str] = (),
+        unknown_values: Sequence[Union[str, float]] = ('-1',),
+        unknown_column: Optional[str] = None,
+        split_column: Optional[str] = None,
+        split: Optional[str] = None,
+        patient_column: Optional[str] = None,
+        image_suffix: str = '',
+        filter_empty_gt: bool = False,
+        **kwargs,
+    ) -> None:
+        if (split_column is None) != (split is None):
+            raise ValueError(
+                'Expected arguments `split_column` and `split` together: the column and the value of the rows to take, '
+                f'but got {split_column!r} and {split!r}.'
+            )
+        self.image_column = image_column
+        self.label_column = label_column
+        self.separator = separator
+        self.ignored_names = tuple(ignored_names)
+        self.unknown_values = tuple(str(value) for value in unknown_values)
+        self.unknown_column = unknown_column
+        self.split_column = split_column
+        self.split = split
+        self.patient_column = patient_column
+        self.image_suffix = image_suffix
+        self.filter_empty_gt = filter_empty_gt
+        self._has_unknown = False
+        super().__init__(data_root=data_root, ann_file=ann_file, data_prefix=data_prefix, **kwargs)
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Read the table.
+
+        Returns:
+            One ``dict(img_path, gt_label)`` an image, in the order of the rows, with ``gt_label_unknown`` and
+            ``patient_id`` where the table has them.
+        """
+        table = self._take_rows(read_table(self.ann_file))
+        names = self._image_names(table)
+        target = self._read_joined_names(table) if self.label_column else self._read_label_columns(table)
+        self._has_unknown = bool((target == UNKNOWN).any())
+        patients = self._column(table, self.patient_column) if self.patient_column else None
+        kept = np.arange(len(table))
+        if self.filter_empty_gt:
+            kept = np.flatnonzero((target == _PRESENT).any(axis=1))
+            report_left_out(self.ann_file, len(table) - len(kept), len(table))
+        paths = self._image_paths([names[row] for row in kept])
+        check_images(paths)
+        data_list = []
+        for path, row in zip(paths, kept):
+            item = dict(img_path=path, gt_label=np.flatnonzero(target[row] == _PRESENT).tolist())
+            if self._has_unknown:
+                item['gt_label_unknown'] = np.flatnonzero(target[row] == UNKNOWN).tolist()
+            if patients is not None:
+                item['patient_id'] = patients[row]
+            data_list.append(item)
+        check_not_empty(data_list, self.ann_file, 'Images without a label are kept with filter_empty_gt=False.')
+        return data_list
+
+    def get_data_info(self, idx: int) -> Dict[str, Any]:
+        """Data of an image, with ``gt_score`` (K,) where the table has unknown labels.
+
+        Args:
+            idx: Index of the image.
+
+        Returns:
+            The data, as the pipeline gets them.
+        """
+        data = super().get_data_info(idx)
+        if self._has_unknown:
+            target = np.full(len(self.CLASSES), _ABSENT, dtype=np.float32)
+            target[data['gt_label']] = _PRESENT
+            target[data['gt_label_unknown']] = UNKNOWN
+            data['gt_score'] = target
+        return data
+
+    def _take_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the split."""
+        if self.split_column is None:
+            return table
+        splits = self._column(table, self.split_column)
+        if self.split not in set(splits):
+            raise ValueError(
+                f'Expected argument `split` to be in column {self.split_column!r} of {self.ann_file}, which has '
+                f'{sorted(set(splits))[:10]}, but got {self.split!r}.'
+            )
+        return table[splits == self.split].reset_index(drop=True)
+
+    def _image_paths(self, names: List[str]) -> List[str]:
+        return [os.path.join(self.img_prefix, f'{name}{self.image_suffix}') for name in names]
+
+    def _column(self, table: pd.DataFrame, name: str) -> np.ndarray:
+        if name not in table.columns:
+            raise ValueError(
+                f'Expected {self.ann_file} to have a column {name!r}, but it has {_shorten(table.columns)}. Mend its '
+                'header, or give the data set the name of the column.'
+            )
+        return table[name].str.strip().to_numpy()
+
+    def _image_names(self, table: pd.DataFrame) -> List[str]:
+        names = self._column(table, self.image_column or table.columns[0]).tolist()
+        name, times = Counter(names).most_common(1)[0] if names else ('', 0)
+        if times > 1:
+            raise ValueError(
+                f'Expected each image of {self.ann_file} in one row, but {name!r} is in {times} rows. Join the labels '
+                'of an image into one row; without an image there should be no row.'
+            )
+        return names
+
+    def _read_joined_names(self, table: pd.DataFrame) -> np.ndarray:
+        """Targets (R, K) of 1, 0 and -1."""
+        cells = self._column(table, self.label_column)
+        present = [self._split(cell, self.label_column) for cell in cells]
+        if self.CLASSES is None:
+            raise ValueError(
+                'Expected argument `metainfo` to have the names of the labels, the same for all splits, but it has '
+                f'none. Give metainfo=dict(classes=(...)); {self.ann_file} has '
+                f'{_shorten(sorted({name for names in present for name in names}))}.'
+            )
+        target = np.full((len(table), len(self.CLASSES)), _ABSENT, dtype=np.int8)
+        self._mark(target, present, self.label_column, _PRESENT)
+        if self.unknown_column:
+            cells = self._column(table, self.unknown_column)
+            unknown = [self._split(cell, self.unknown_column) for cell in cells]
+            self._mark(target, unknown, self.unknown_column, UNKNOWN)
+        return target
+
+    def _split(self, cell: str, column: str) -> List[str]:
+        try:
+            names = split_names(cell, self.separator)
+        except ValueError as error:
+            raise ValueError(f'Column {column!r} of {self.ann_file}: {error} Mend the row.') from error
+        return [name for name in names if name not in self.ignored_names]
+
+    def _mark(self, target: np.ndarray, names_of_rows: List[List[str]], column: str, value: int) -> None:
+        index = self.class_to_idx
+        for row, names in zip(target, names_of_rows):
+            for name in names:
+                if name not in index:
+                    raise ValueError(
+                        f'Expected the names in column {column!r} of {self.ann_file} to be among the classes '
+                        f'{_shorten(self.CLASSES)}, but got {name!r}. Add it to metainfo=dict(classes=(...)) or to '
+                        f'`ignored_names`, or check `separator` ({self.separator!r}).'
+                    )
+                row[index[name]] = value
+
+    def _read_label_columns(self, table: pd.DataFrame) -> np.ndarray:
+        """Targets (R, K) of 1, 0 and -1."""
+        if self.CLASSES is None:
+            others = (self.image_column or table.columns[0], self.split_column, self.patient_column)
+            self._metainfo['classes'] = tuple(name for name in table.columns if name not in others)
+        cells = np.stack([self._column(table, name) for name in self.CLASSES], axis=1)
+        values, positions = np.unique(cells.astype(str), return_inverse=True)
+        positions = positions.reshape(cells.shape)
+        label_of_cell = {'1.0': _PRESENT, 'true': _PRESENT, '0.0': _ABSENT, 'false': _ABSENT}
+        label_of_cell.update({_plain(value): UNKNOWN for value in self.unknown_values})
+        wrong = [number for number, value in enumerate(values) if _plain(value) not in label_of_cell]
+        if wrong:
+            number = max(wrong, key=lambda number: len(values[number]))
+            row, column = np.argwhere(positions == number)[0]
+            raise ValueError(
+                f'Expected 0, 1 or one of `unknown_values` {self.unknown_values} in column {self.CLASSES[column]!r} of '
+                f'{self.ann_file}, but got {str(values[number])!r} for image {self._image_names(table)[row]!r}. Round '
+                'soft labels yourself, or mark uncertain ones as unknown; add what means unknown to `unknown_values`; '
+                'give joined names `label_column`, and label columns among others metainfo=dict(classes=(...)).'
+            )
+        return np.array([label_of_cell[_plain(value)] for value in values], dtype=np.int8)[positions]
+
+
+def _plain(cell: str) -> str:
+    """A number as float writes it, other text in lower case: '1', '1.0' and '1.00' are one."""
+    try:
+        return str(float(cell))
+    except ValueError:
+        return cell.lower()
+
+
+def _shorten(names: Sequence[str], most: int = 20) -> str:
+    """The names as a list, cut where it gets long."""
+    names = list(names)
+    rest = f' and {len(names) - most} more' if len(names) > most else ''
+    return f'{names[:most]}{rest}'

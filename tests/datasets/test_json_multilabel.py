@@ -1,0 +1,60 @@
+import json
+
+import pytest
+from mmpretrain.registry import DATASETS
+
+CLASSES = ['crack', 'rust', 'leak']
+
+
+@pytest.fixture
+def load(draw_images):
+    """Write an annotation file beside two images, and build its data set."""
+    root = draw_images('images', ['001.jpg', '002.jpg'])
+
+    def build(labels=((0, 2), ()), content=None, **settings):
+        data_list = [dict(img_path=f'00{number}.jpg', gt_label=list(label)) for number, label in enumerate(labels, 1)]
+        if content is None:
+            content = dict(metainfo=dict(classes=CLASSES), data_list=data_list)
+        (root / 'train.json').write_text(json.dumps(content))
+        settings = dict(dict(data_root=str(root), ann_file='train.json', data_prefix='images'), **settings)
+        return DATASETS.build(dict(type='JSONMultiLabel', **settings))
+
+    return build
+
+
+def test_as_the_hosts_own(load):
+    dataset = load()
+    host = DATASETS.build(
+        dict(type='MultiLabelDataset', data_root=dataset.data_root, ann_file='train.json', data_prefix='images')
+    )
+    assert dataset.metainfo == host.metainfo
+    assert [dataset.get_data_info(i) for i in range(2)] == [host.get_data_info(i) for i in range(2)]
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (dict(metainfo=dict(classes=CLASSES), data_list=[]), 'at least one image'),
+        (dict(data_list=[dict(img_path='001.jpg', gt_label=[0])]), 'metainfo'),
+        (dict(metainfo={}, data_list=[dict(img_path='001.jpg', gt_label=[0])]), 'name the classes'),
+        (dict(images=[], annotations=[], categories=[]), 'COCO JSON'),
+        (dict(metainfo=dict(classes=CLASSES), data_list=[dict(img_path='001.jpg')]), 'gt_label'),
+        ([1], 'train.json'),
+    ],
+)
+def test_other_contents(load, content, message):
+    with pytest.raises(ValueError, match=message):
+        load(content=content)
+
+
+@pytest.mark.parametrize('label', [(1, 3), (-1,), (0.5,), ('rust',)])
+def test_labels_that_are_no_indices(load, label):
+    with pytest.raises(ValueError, match='from 0 to 2.*001.jpg.*counted from 1'):
+        load(labels=[label, ()])
+
+
+def test_missing_files(load, draw_images):
+    with pytest.raises(FileNotFoundError, match='003.jpg'):
+        load(labels=[(0,), (), (1,)])
+    with pytest.raises(FileNotFoundError, match='ann_file'):
+        load(ann_file='val.json')
