@@ -315,3 +315,13 @@ def test_real_coco(small_config, tmp_path, shared_data):
     metrics = validations[0]
     for name in ('mAP', 'CP', 'CF1', 'OF1', 'CF1_top3', 'OF1_top3'):
         assert f'multi-label/{name}' in metrics and f'multi-label/{name}_origin' in metrics
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_samples_are_drawn(small_config, tmp_path, split):
+    path = tmp_path / 'pictures/samples.png'
+    output = run(
+        sys.executable, 'tools/browse_dataset.py', small_config(), '--out', path, '--num-images', 4, '--split', split
+    )
+    assert f'Picture of 4 {split} samples: {path}' in output
+    assert path.read_bytes().startswith(b'\x89PNG')

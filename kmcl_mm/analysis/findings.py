@@ -1,0 +1,54 @@
+"""What a check has to say."""
+
+from dataclasses import dataclass
+from typing import List, Sequence
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault, or one thing to look at.
+
+    Args:
+        severity: 'error' where training or its numbers would be wrong, 'warning' where somebody should look.
+        split: The split, or the two of them, that it is about.
+        message: What, how many, an example, and what to do.
+
+    Raises:
+        ValueError: There is no such severity.
+    """
+
+    severity: str
+    split: str
+    message: str
+
+    def __post_init__(self) -> None:
+        if self.severity not in ('error', 'warning'):
+            raise ValueError(
+                f"Expected argument `severity` to be one of ('error', 'warning'), but got {self.severity!r}."
+            )
+
+
+def in_order(findings: Sequence[Finding]) -> List[Finding]:
+    """Findings with the errors last, where the reader's eye is.
+
+    Args:
+        findings: The findings.
+
+    Returns:
+        The same ones; warnings and errors each keep their order.
+    """
+    return sorted(findings, key=lambda finding: finding.severity == 'error')
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """Names in a sentence.
+
+    Args:
+        names: The names.
+        most: How many to write out.
+
+    Returns:
+        'a, b, c', with the number of the others where there are more than ``most``.
+    """
+    rest = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(str(name) for name in names[:most]) + rest

@@ -1,0 +1,94 @@
+"""Pictures of how often labels occur, alone and together."""
+
+from pathlib import Path
+from typing import Dict, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_COLORS = ('tab:blue', 'tab:orange', 'tab:green')
+# A second column of bars from this number of labels on; numbers in the squares up to it.
+_MANY_LABELS = 40
+
+
+def draw_label_counts(
+    shares: Dict[str, np.ndarray], counts: Dict[str, np.ndarray], class_names: Sequence[str], path: Path
+) -> None:
+    """Draw the share of images that have each label, the splits side by side, and save it.
+
+    Args:
+        shares: Shares (K,) in [0, 1] by the name of the split.
+        counts: Numbers of images (K,) by the name of the split, written at the bars.
+        class_names: Names of the K labels.
+        path: The file to write; its ending decides the format.
+
+    Raises:
+        ValueError: There is no split, or the number of shares, counts or names differs.
+    """
+    lengths = {len(values) for values in (*shares.values(), *counts.values(), class_names)}
+    if not shares or shares.keys() != counts.keys() or len(lengths) > 1:
+        raise ValueError(
+            'Expected arguments `shares` and `counts` to have the same splits, at least one, with a value for each '
+            f'name, but got {list(shares)} and {list(counts)} with {sorted(lengths)} values.'
+        )
+    panels = 2 if len(class_names) > _MANY_LABELS else 1
+    parts = np.array_split(np.arange(len(class_names)), panels)
+    height = 1.5 + (0.16 * len(shares) + 0.08) * len(parts[0])
+    figure = Figure(figsize=(9 if panels == 1 else 14, height), layout='constrained')
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    widest = max(values.max() for values in shares.values()) or 1
+    thickness = 0.84 / len(shares)
+    for ax, part in zip(axes, parts):
+        for number, (split, values) in enumerate(shares.items()):
+            positions = np.arange(len(part)) + (number - (len(shares) - 1) / 2) * thickness
+            bars = ax.barh(positions, 100 * values[part], thickness, color=_COLORS[number % 3], label=split)
+            ax.bar_label(bars, labels=[str(count) for count in counts[split][part]], padding=2, fontsize=7)
+        ax.set_yticks(np.arange(len(part)), [class_names[label] for label in part])
+        ax.set_ylim(len(part) - 0.5, -0.5)
+        ax.set_xlim(0, 112 * widest)
+        ax.set_xlabel('share of the images in percent (number of images at the bar)')
+        ax.grid(axis='x', alpha=0.3)
+        ax.set_axisbelow(True)
+    axes[-1].legend(loc='lower right')
+    figure.suptitle('How often each label occurs')
+    figure.savefig(path, dpi=100)
+
+
+def draw_cooccurrence(conditional: np.ndarray, class_names: Sequence[str], split: str, path: Path) -> None:
+    """Draw how often images with one label have another one as well, and save it.
+
+    Args:
+        conditional: Share (K, K), in [0, 1], of the images with the row's label that also have the column's; nan where
+            no image has the row's.
+        class_names: Names of the K labels.
+        split: Name of the split, for the title.
+        path: The file to write; its ending decides the format.
+
+    Raises:
+        ValueError: The matrix is not one of all labels with all labels.
+    """
+    number = len(class_names)
+    if conditional.shape != (number, number):
+        raise ValueError(
+            f'Expected argument `conditional` to have the shape ({number}, {number}), one row and one column for each '
+            f'name, but got {conditional.shape}.'
+        )
+    percent = np.where(np.eye(number, dtype=bool), np.nan, 100 * conditional)
+    highest = np.nanmax(percent, initial=1.0)
+    cell = 0.4 if number <= _MANY_LABELS else 0.19
+    figure = Figure(figsize=(cell * number + 4, cell * number + 3), layout='constrained')
+    ax = figure.subplots()
+    ax.set_facecolor('lightgrey')
+    image = ax.imshow(percent, cmap='viridis', vmin=0, vmax=highest)
+    ax.set_xticks(range(number), class_names, rotation=90, fontsize=9)
+    ax.set_yticks(range(number), class_names, fontsize=9)
+    if number <= _MANY_LABELS:
+        for row, column in np.argwhere(percent >= 0.5):
+            value = percent[row, column]
+            color = 'black' if value > 0.6 * highest else 'white'
+            ax.text(column, row, f'{value:.0f}', ha='center', va='center', fontsize=8, color=color)
+    ax.set_ylabel('of the images with this label ...')
+    ax.set_xlabel('... so many percent have this one as well')
+    figure.colorbar(image, shrink=0.6, label='percent')
+    ax.set_title(f'Labels that occur together in {split} (grey: the label itself, or no image)')
+    figure.savefig(path, dpi=100)

@@ -1,0 +1,60 @@
+"""Draw samples of a configuration's data set as the network gets them, each with its original and its labels."""
+
+import argparse
+from pathlib import Path
+from typing import Dict, Optional
+
+import mmcv
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+from mmpretrain.registry import DATASETS
+
+from kmcl_mm.visualization import draw_sample_grid
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='the configuration')
+    parser.add_argument('--out', type=Path, default=Path('samples.png'), help='the picture to write (%(default)s)')
+    parser.add_argument('--num-images', type=int, default=9, help='number of samples in the picture (%(default)s)')
+    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='(%(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='which samples, and how they are augmented (%(default)s)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
+    )
+    args = parser.parse_args()
+    if args.num_images < 1:
+        parser.error(f'--num-images must be at least 1, but is {args.num_images}')
+    return args
+
+
+def original_of(info: Dict) -> Optional[np.ndarray]:
+    """The image on the disk (H, W, 3) in RGB, for data that comes from files."""
+    return mmcv.imread(info['img_path'], channel_order='rgb') if info.get('img_path') else None
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.default_scope)
+    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    class_names = dataset.metainfo['classes']
+
+    set_random_seed(args.seed)
+    indices = np.random.permutation(len(dataset))[: args.num_images].tolist()
+    items = [dataset[index] for index in indices]
+    draw_sample_grid(
+        samples=[item['inputs'].permute(1, 2, 0).numpy()[..., ::-1] for item in items],
+        originals=[original_of(dataset.get_data_info(index)) for index in indices],
+        labels=[[class_names[label] for label in dataset.get_cat_ids(index)] for index in indices],
+        title=f'{len(items)} of {len(dataset)} {args.split} samples of {type(dataset).__name__}',
+        path=args.out,
+    )
+    print(f'Picture of {len(items)} {args.split} samples: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
