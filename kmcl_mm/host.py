@@ -11,11 +11,12 @@ import logging
 import os
 import pickle
 import re
+import traceback
 import warnings
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Callable, Dict, Iterator, List, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -252,13 +253,16 @@ def leave_out_pretrained_weights(cfg) -> None:
 def run_tool(name: str) -> None:
     """Run one of MMPretrain's own command-line tools, with its configuration fitted to the machine.
 
-    Fault: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it.
+    Faults: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it. Its
+    OneCycle schedule divides by zero where the rate rises for one step. Weights that cannot be fetched end in an error
+    of the network.
 
     Args:
         name: Name of the tool: 'train' or 'test'. Its options come from the command line.
 
     Raises:
         ImportError: The installed MMPretrain came without its tools.
+        SystemExit: With what to do, for the last two of the faults.
     """
     tool = _load_tool(name)
     merge_args = tool.merge_args
@@ -271,9 +275,33 @@ def run_tool(name: str) -> None:
         return cfg
 
     tool.merge_args = merge_args_and_fit
-    tool.main()
+    try:
+        tool.main()
+    except Exception as error:
+        explanation = _explain(error)
+        if explanation is None:
+            raise
+        raise SystemExit(explanation) from error
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def _explain(error: Exception) -> Optional[str]:
+    """What to do about an error that does not say it."""
+    *_, last_frame = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, ZeroDivisionError) and Path(last_frame.filename).name == 'param_scheduler.py':
+        return (
+            'The training is too short: the learning rate would rise for a single step. Train for more epochs '
+            '(train_cfg.max_epochs and param_scheduler.end), with a smaller train_dataloader.batch_size, or with '
+            'another param_scheduler.pct_start.'
+        )
+    if type(error).__module__.partition('.')[0] in ('huggingface_hub', 'httpx', 'requests', 'urllib'):
+        return (
+            f'The pretrained weights of the backbone cannot be fetched: {error}\nWithout a network give them as a '
+            'file, --cfg-options model.backbone.pretrained=False model.backbone.checkpoint_path=FILE, or train from '
+            'scratch with model.backbone.pretrained=False alone.'
+        )
+    return None
 
 
 def _load_tool(name: str) -> ModuleType:

@@ -234,6 +234,21 @@ def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, t
     run(sys.executable, 'tools/test.py', config, fitted, '--work-dir', tmp_path / 'test')
 
 
+def test_a_training_of_too_few_steps(small_config, tmp_path):
+    """Of five steps the learning rate rises for one."""
+    settings = {'train_cfg.max_epochs': 1, 'param_scheduler.end': 1, 'train_dataloader.dataset.num_scenes': 40}
+    config = small_config(**settings)
+    output = run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run', expect=1)
+    assert 'too short' in output and 'train_cfg.max_epochs' in output and 'Traceback' not in output
+
+
+def test_weights_that_cannot_be_fetched(small_config, tmp_path):
+    config = small_config(**{'model.backbone.model_name': 'resnet18', 'model.backbone.pretrained': True})
+    offline = dict(HF_HUB_OFFLINE='1', HF_HOME=str(tmp_path / 'empty'))
+    output = run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run', expect=1, **offline)
+    assert 'cannot be fetched' in output and 'checkpoint_path=FILE' in output and 'Traceback' not in output
+
+
 def test_missing_data_is_named_before_training(tmp_path):
     output = run(
         sys.executable,
