@@ -1,7 +1,8 @@
 # KMCL on your own images: TResNet-M at 224 px with the published recipe. Change the three lines with a number.
 #
-# The folder holds images/ and two tables, train.csv and val.csv (or .parquet), one row an image: its file's name in the
-# first column, then one column of label names joined by |, or one column of 0, 1 and -1 (unknown) for each label.
+# The folder holds images/ and two tables, train.csv and val.csv (for Parquet change the ending in `_split` too). One
+# row an image: its file's name in the first column, then one column of label names joined by |, or one column of 0, 1
+# and -1 (unknown) for each label.
 # docs/data.md has the other layouts: a COCO JSON, a VOC folder, MMPretrain's JSON. Before you train:
 #     python tools/check_dataset.py configs/kmcl_tresnet_m_custom.py
 #     python tools/train.py configs/kmcl_tresnet_m_custom.py

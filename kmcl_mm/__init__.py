@@ -9,6 +9,7 @@ from . import host
 host.check()
 host.leave_out_broken_multimodal_models()
 host.import_quietly()
+host.average_precision_of_unknown_labels()
 host.load_checkpoints_safely()
 
 from . import datasets, engine, evaluation, models  # noqa: E402

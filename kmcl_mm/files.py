@@ -13,7 +13,7 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
     Where writing fails, what was there before stays, and nothing is left beside it.
 
     Args:
-        path: The file to write or to replace.
+        path: The file to write or to replace; its folder is made where it is missing.
 
     Yields:
         A path in the same folder, with the same ending.
@@ -27,6 +27,7 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
         ['table.csv']
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'.{os.getpid()}_{path.name}')
     try:
         yield unfinished

@@ -46,11 +46,13 @@ def scores_and_targets(model, loader) -> Tuple[Tensor, Tensor]:
     )
 
 
-def halves(scores: Tensor, target: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
-    """The images in two halves, drawn with a fixed seed."""
-    order = torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
-    first, second = order.tensor_split(2)
-    return (scores[first], target[first]), (scores[second], target[second])
+def halves(dataset, scores: Tensor, target: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
+    """The images in two halves, drawn with a fixed seed; images of one patient stay together."""
+    groups = [dataset.get_data_info(index).get('patient_id') or index for index in range(len(dataset))]
+    number_of_group = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    in_first = torch.randperm(len(number_of_group), generator=torch.Generator().manual_seed(0)) % 2 == 0
+    chosen = in_first[[number_of_group[group] for group in groups]]
+    return (scores[chosen], target[chosen]), (scores[~chosen], target[~chosen])
 
 
 def print_change(classes, before: Tensor, after: Tensor, scores: Tensor, target: Tensor) -> None:
@@ -76,28 +78,33 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     model, checkpoint = load_classifier(cfg, args.checkpoint)
-    usual = cfg.model.head.get('thr', 0.5)
+    if model.head.thr is None:
+        raise ValueError(
+            'Expected the head to predict by a threshold, but it predicts the highest labels (topk). Set '
+            'model.head.thr.'
+        )
     loader = Runner.build_dataloader(cfg.val_dataloader, seed=0)
     classes = loader.dataset.metainfo['classes']
     print('Validation images:')
     validation = scores_and_targets(model, loader)
     if cfg.val_dataloader.dataset == cfg.test_dataloader.dataset:
-        validation, test = halves(*validation)
+        validation, test = halves(loader.dataset, *validation)
         print(
             'They are the test images as well: the thresholds are fitted on one half of them and tested on the other.'
         )
     else:
         print('Test images:')
         test = scores_and_targets(model, Runner.build_dataloader(cfg.test_dataloader, seed=0))
-    thresholds = fit_thresholds(*validation, default=usual, goal=args.goal, wished=args.wished)
+    before = torch.as_tensor(model.head.thr, dtype=torch.float64).cpu().expand(len(classes))
+    thresholds = fit_thresholds(*validation, default=before, goal=args.goal, wished=args.wished)
     save_with_thresholds(checkpoint, classes, thresholds, args.out)
 
     wish = args.goal if args.wished is None else f'{args.goal} {args.wished:g}'
-    print(f'\nFitted for {wish} on {len(validation[0])} images; on {len(test[0])} others, usual > fitted, in percent:')
-    print_change(classes, torch.full_like(thresholds, usual), thresholds, *test)
+    print(f'\nFitted for {wish} on {len(validation[0])} images; on {len(test[0])} others, before > after, in percent:')
+    print_change(classes, before, thresholds, *test)
     absent = [name for name, present in zip(classes, (validation[1] == 1).any(dim=0)) if not present]
     if absent:
-        print(f'Without a validation image, and left at {usual}: {", ".join(absent)}.')
+        print(f'Without a validation image, and left as they were: {", ".join(absent)}.')
     print(f'Checkpoint with the thresholds: {args.out}')
 
 

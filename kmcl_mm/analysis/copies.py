@@ -125,7 +125,8 @@ def _details(thumbnails: np.ndarray) -> np.ndarray:
     """Unit vectors (N, 256), float32: what differs from the surroundings; 0 for a plain image."""
     half = THUMBNAIL_SIZE // 2
     details = np.empty((len(thumbnails), half * half), dtype=np.float32)
-    for row, thumbnail in zip(details, thumbnails.astype(np.float32)):
+    for row, thumbnail in zip(details, thumbnails):
+        thumbnail = thumbnail.astype(np.float32)
         sharp = thumbnail - cv2.GaussianBlur(thumbnail, (0, 0), _BLUR)
         row[:] = sharp.reshape(half, 2, half, 2).mean(axis=(1, 3)).ravel()
     details -= details.mean(axis=1, keepdims=True)

@@ -58,7 +58,7 @@ def check_patients(first: Split, second: Split) -> Optional[Finding]:
     """
     if first.patients is None or second.patients is None:
         return None
-    shared = sorted(set(first.patients) & set(second.patients))
+    shared = sorted((set(first.patients) & set(second.patients)) - {''})
     if not shared:
         return None
     images = sum(patient in set(shared) for patient in second.patients)

@@ -4,7 +4,6 @@ import glob
 import os
 from typing import Any, Dict, List, Union
 
-import numpy as np
 import pandas as pd
 from mmengine.fileio import get_text
 from mmpretrain.registry import DATASETS
@@ -79,12 +78,8 @@ class ChestXray14(TableMultiLabel):
         self.first_fraction = first_fraction
         self.list_of_split = split
         if split is not None:
-            kwargs.update(
-                image_column='Image Index',
-                label_column='Finding Labels',
-                ignored_names=('No Finding',),
-                patient_column='Patient ID',
-            )
+            columns = dict(image_column='Image Index', label_column='Finding Labels', patient_column='Patient ID')
+            kwargs = {**columns, 'ignored_names': ('No Finding',), **kwargs}
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
@@ -115,8 +110,8 @@ class ChestXray14(TableMultiLabel):
             return table
         names_of_split = {split: self._read_list(name) for split, name in _SPLIT_FILES.items()}
         names, patients = self._column(table, self.image_column), self._column(table, self.patient_column)
-        rows_of_split = {split: np.isin(names, list(listed)) for split, listed in names_of_split.items()}
-        both = set.intersection(*(set(patients[rows]) for rows in rows_of_split.values()))
+        rows_of_split = {split: pd.Series(names).isin(listed).to_numpy() for split, listed in names_of_split.items()}
+        both = set.intersection(*(set(patients[rows]) for rows in rows_of_split.values())) - {''}
         if both:
             raise ValueError(
                 f'Expected no patient both in {" and ".join(_SPLIT_FILES.values())} of {self.ann_file}, but '
@@ -142,4 +137,5 @@ class ChestXray14(TableMultiLabel):
             return super()._image_paths(names)
         folders = glob.glob(os.path.join(self.data_root, 'images_*', 'images'))
         folder_of_image = {name: folder for folder in folders for name in os.listdir(folder)}
+        names = [f'{name}{self.image_suffix}' for name in names]
         return [os.path.join(folder_of_image.get(name, self.img_prefix), name) for name in names]

@@ -60,11 +60,12 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
         number = len(self.CLASSES)
         for item in data_list:
             labels = item['gt_label']
-            if not isinstance(labels, list) or not all(
-                isinstance(label, Integral) and 0 <= label < number for label in labels
-            ):
+            is_index = isinstance(labels, list) and all(
+                isinstance(label, Integral) and not isinstance(label, bool) and 0 <= label < number for label in labels
+            )
+            if not is_index or len(set(labels)) < len(labels):
                 raise ValueError(
                     f'Expected the `gt_label` of each image of {self.ann_file} to be a list of indices from 0 to '
-                    f'{number - 1}, one for each class, but {item["img_path"]} has {labels!r}. If labels are counted '
-                    'from 1, subtract 1 from all of them.'
+                    f'{number - 1}, each once, but {item["img_path"]} has {labels!r}. If labels are counted from 1, '
+                    'subtract 1 from all of them; of one number for each class, 0 or 1, give the indices of the ones.'
                 )

@@ -34,7 +34,9 @@ def read_table(path: str) -> pd.DataFrame:
     content = get(path)
     try:
         if kind == '.parquet':
-            table = pd.read_parquet(io.BytesIO(content)).map(_as_text)
+            table = pd.read_parquet(io.BytesIO(content))
+            # An index with a name is a column like the others.
+            table = (table if table.index.name is None else table.reset_index()).map(_as_text)
             header = [str(name) for name in table.columns]
         else:
             # Read without a header, so that pandas renames no column that is there twice.
@@ -48,9 +50,9 @@ def read_table(path: str) -> pd.DataFrame:
             )
             header, table = rows.iloc[0].tolist(), rows.iloc[1:].reset_index(drop=True)
     except (ValueError, OSError) as error:
+        mend = 'Save it again as UTF-8.' if isinstance(error, UnicodeDecodeError) else 'Mend or restore the file.'
         raise ValueError(
-            f'Expected {path} to be a table with a header and one row an image, but it cannot be read: {error}. '
-            'Restore the file, or save it again as UTF-8.'
+            f'Expected {path} to be a table with a header and one row an image, but it cannot be read: {error}. {mend}'
         ) from error
     table.columns = [name.strip() for name in header]
     twice = sorted(set(table.columns[table.columns.duplicated()]) - {''})
@@ -89,4 +91,7 @@ def split_names(cell: str, separator: str) -> List[str]:
 def _as_text(cell: Any) -> str:
     if isinstance(cell, (list, tuple, np.ndarray)):
         return json.dumps([str(item) for item in cell])
-    return '' if pd.isna(cell) else str(cell)
+    if pd.isna(cell):
+        return ''
+    # A column of whole numbers with an empty cell comes as floats.
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -84,6 +84,13 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
                 'Expected arguments `split_column` and `split` together: the column and the value of the rows to take, '
                 f'but got {split_column!r} and {split!r}.'
             )
+        if unknown_column is not None and label_column is None:
+            raise ValueError(
+                f'Expected argument `unknown_column` together with `label_column`, but got {unknown_column!r} alone. '
+                'Where each label has a column of its own, unknown ones are marked by `unknown_values`.'
+            )
+        if not separator:
+            raise ValueError(f'Expected argument `separator` to be a character or more, but got {separator!r}.')
         self.image_column = image_column
         self.label_column = label_column
         self.separator = separator
@@ -192,6 +199,13 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if self.unknown_column:
             cells = self._column(table, self.unknown_column)
             unknown = [self._split(cell, self.unknown_column) for cell in cells]
+            both = [row for row, names in enumerate(unknown) if not set(names).isdisjoint(present[row])]
+            if both:
+                raise ValueError(
+                    f'Expected no name both in column {self.label_column!r} and in column {self.unknown_column!r} of '
+                    f'{self.ann_file}, but image {self._image_names(table)[both[0]]!r} has one in both. A label is '
+                    'either present or unknown: mend the row.'
+                )
             self._mark(target, unknown, self.unknown_column, UNKNOWN)
         return target
 
@@ -219,8 +233,13 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if self.CLASSES is None:
             others = (self.image_column or table.columns[0], self.split_column, self.patient_column)
             self._metainfo['classes'] = tuple(name for name in table.columns if name not in others)
+        if not self.CLASSES:
+            raise ValueError(
+                f'Expected {self.ann_file} to have columns of labels, but it has {_shorten(table.columns)} only. Add a '
+                'column of 0 and 1 for each label, or give `label_column`, that of joined names.'
+            )
         cells = np.stack([self._column(table, name) for name in self.CLASSES], axis=1)
-        values, positions = np.unique(cells.astype(str), return_inverse=True)
+        positions, values = pd.factorize(cells.ravel())
         positions = positions.reshape(cells.shape)
         label_of_cell = {'1.0': _PRESENT, 'true': _PRESENT, '0.0': _ABSENT, 'false': _ABSENT}
         label_of_cell.update({_plain(value): UNKNOWN for value in self.unknown_values})
@@ -230,7 +249,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             row, column = np.argwhere(positions == number)[0]
             raise ValueError(
                 f'Expected 0, 1 or one of `unknown_values` {self.unknown_values} in column {self.CLASSES[column]!r} of '
-                f'{self.ann_file}, but got {str(values[number])!r} for image {self._image_names(table)[row]!r}. Round '
+                f'{self.ann_file}, but got {values[number]!r} for image {self._image_names(table)[row]!r}. Round '
                 'soft labels yourself, or mark uncertain ones as unknown; add what means unknown to `unknown_values`; '
                 'give joined names `label_column`, and label columns among others metainfo=dict(classes=(...)).'
             )

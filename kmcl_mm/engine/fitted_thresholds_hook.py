@@ -1,11 +1,12 @@
 """Predict with the thresholds that were fitted for a checkpoint."""
 
 from pathlib import Path
-from typing import Any, Dict, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 from torch import nn
 
@@ -20,7 +21,8 @@ class FittedThresholdsHook(Hook):
     """Give the head the thresholds in the checkpoint's meta data, where ``tools/fit_thresholds.py`` has put some.
 
     The labels of a prediction are then those whose score reaches the label's own threshold, instead of the head's
-    ``thr`` for all. Scores and average precision stay as they are.
+    ``thr`` for all. Scores and average precision stay as they are. A training that starts or goes on from such a
+    checkpoint takes no notice of them.
     """
 
     def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
@@ -31,34 +33,39 @@ class FittedThresholdsHook(Hook):
             checkpoint: The checkpoint that was loaded.
 
         Raises:
-            ValueError: The thresholds are of other labels than the checkpoint's.
+            ValueError: The thresholds are of other labels than the data's.
         """
+        if isinstance(runner._train_loop, BaseLoop):
+            return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        use_fitted_thresholds(model, checkpoint)
+        use_fitted_thresholds(model, checkpoint, runner.test_loop.dataloader.dataset.metainfo.get('classes'))
 
 
-def use_fitted_thresholds(model: nn.Module, checkpoint: Dict[str, Any]) -> bool:
+def use_fitted_thresholds(
+    model: nn.Module, checkpoint: Dict[str, Any], classes: Optional[Sequence[str]] = None
+) -> bool:
     """Let a model predict with the thresholds in a checkpoint's meta data.
 
     Args:
         model: The classifier; its head's ``thr`` becomes a tensor (K,).
         checkpoint: The checkpoint; without thresholds the model stays as it is.
+        classes: Names of the labels that are wanted. Default: those of the checkpoint's training.
 
     Returns:
         Whether there were thresholds.
 
     Raises:
-        ValueError: They are of other labels than the checkpoint's own, or of another number than the head's.
+        ValueError: They are of other labels, or of another number than the head's.
     """
     meta = checkpoint.get('meta') or {}
     thresholds = meta.get(THRESHOLDS_KEY)
     if not thresholds:
         return False
-    classes = (meta.get('dataset_meta') or {}).get('classes') or list(thresholds)
+    classes = classes or (meta.get('dataset_meta') or {}).get('classes') or list(thresholds)
     number = getattr(model.head, 'num_classes', len(thresholds))
     if list(thresholds) != list(classes) or len(thresholds) != number:
         raise ValueError(
-            f'Expected the thresholds in the checkpoint to be of its {number} labels {list(classes)}, but they are of '
+            f'Expected the thresholds in the checkpoint to be of the {number} labels {list(classes)}, but they are of '
             f'{list(thresholds)}. Fit them again with tools/fit_thresholds.py.'
         )
     device = next(model.parameters()).device

@@ -110,7 +110,8 @@ class MultiLabelF1(BaseMetric):
         predicted = scores > self.thr.to(scores.dtype)
         metrics = _precision_recall_f1(predicted, target)
         if self.topk is not None:
-            highest = scores.topk(min(self.topk, scores.shape[1]), dim=1).indices
+            known = scores.masked_fill(target == UNKNOWN, -1)
+            highest = known.topk(min(self.topk, scores.shape[1]), dim=1).indices
             is_highest = torch.zeros_like(predicted).scatter_(1, highest, True)
             among_highest = _precision_recall_f1(predicted & is_highest, target)
             metrics.update({f'{name}_top{self.topk}': value for name, value in among_highest.items()})

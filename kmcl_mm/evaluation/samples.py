@@ -18,7 +18,8 @@ def scores_and_target(data_sample: Dict, difficult: int) -> Tuple[Tensor, Tensor
     Returns:
         Scores (K,), and target (K,): 1 present, 0 absent, -1 unknown.
     """
-    scores = data_sample['pred_score'].detach().cpu()
+    # A view would take the whole batch along to the other processes.
+    scores = data_sample['pred_score'].detach().cpu().clone()
     if 'gt_score' in data_sample:
         target = data_sample['gt_score'].detach().cpu().clone()
     else:

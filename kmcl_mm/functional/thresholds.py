@@ -1,6 +1,6 @@
 """Thresholds of scores, one for each label."""
 
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ GOALS = ('f1', 'precision', 'recall')
 
 
 def fit_thresholds(
-    scores: Tensor, target: Tensor, default: float, goal: str = 'f1', wished: Optional[float] = None
+    scores: Tensor, target: Tensor, default: Union[float, Tensor], goal: str = 'f1', wished: Optional[float] = None
 ) -> Tensor:
     """The threshold of each label that serves a goal best on these images.
 
@@ -20,13 +20,13 @@ def fit_thresholds(
     - 'recall': the highest precision among the thresholds that reach the wished recall.
 
     Where no threshold reaches the wished precision, the one with the highest precision is taken. Of thresholds that
-    serve alike the highest is taken. A threshold lies halfway between two scores, so that it stands for itself whether
-    a score has to reach it or to exceed it.
+    serve alike the highest is taken. A threshold lies halfway between two scores, so that it makes no difference
+    whether a score has to reach it or to exceed it, but for scores that are neighbouring numbers.
 
     Args:
         scores: Scores (N, K) in [0, 1].
         target: Targets (N, K): 1 present, 0 absent, -1 unknown, which is left out.
-        default: Threshold of a label that no image has.
+        default: Thresholds (K,) of labels that no image has, or one for all.
         goal: 'f1', 'precision' or 'recall'.
         wished: The wished precision or recall, in (0, 1]; None with 'f1'.
 
@@ -52,17 +52,18 @@ def fit_thresholds(
         )
     check_shape('scores', scores, target.shape, 'of `target`, (N, K),')
     check_target(target, target.shape)
-    labels = zip(scores.double().T, target.T)
-    return torch.stack([_fit(score, label, default, goal, wished) for score, label in labels])
+    defaults = torch.as_tensor(default, dtype=torch.float64, device=scores.device).expand(scores.shape[1])
+    labels = zip(scores.double().T, target.T, defaults)
+    return torch.stack([_fit(*label, goal, wished) for label in labels])
 
 
-def _fit(scores: Tensor, target: Tensor, default: float, goal: str, wished: Optional[float]) -> Tensor:
+def _fit(scores: Tensor, target: Tensor, default: Tensor, goal: str, wished: Optional[float]) -> Tensor:
     """Threshold of one label; scores and target (N,)."""
     is_known = target != UNKNOWN
     scores, order = scores[is_known].sort(descending=True)
     is_present = (target[is_known] == 1)[order].double()
     if not is_present.any():
-        return scores.new_tensor(default)
+        return default
     right = is_present.cumsum(dim=0)
     precision = right / torch.arange(1, len(scores) + 1, device=scores.device)
     recall = right / right[-1]

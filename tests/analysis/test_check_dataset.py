@@ -267,6 +267,9 @@ def test_patients_on_two_sides(tmp_path):
     write_split(tmp_path, 'val', labels[1], seed=1000, patient_id=[f'P{9 + number // 2}' for number in range(20)])
     split, message = only_error(config_of(tmp_path))
     assert split == 'train, val' and message.startswith('1 patients are in both') and '2 of 20 images of val' in message
+    write_annotations(tmp_path, 'val', [dict(item, patient_id='') for item in read_items(tmp_path, 'val')])
+    write_annotations(tmp_path, 'train', [dict(item, patient_id='') for item in read_items(tmp_path, 'train')])
+    assert not findings(config_of(tmp_path))
     write_annotations(tmp_path, 'val', [dict(item, patient_id=None) for item in read_items(tmp_path, 'val')])
     ((severity, split, message),) = findings(config_of(tmp_path))
     assert (severity, split) == ('warning', 'val') and 'was not checked' in message

@@ -47,7 +47,7 @@ def test_other_contents(load, content, message):
         load(content=content)
 
 
-@pytest.mark.parametrize('label', [(1, 3), (-1,), (0.5,), ('rust',)])
+@pytest.mark.parametrize('label', [(1, 3), (-1,), (0.5,), ('rust',), (0, 0, 1), (True, False, True)])
 def test_labels_that_are_no_indices(load, label):
     with pytest.raises(ValueError, match='from 0 to 2.*001.jpg.*counted from 1'):
         load(labels=[label, ()])

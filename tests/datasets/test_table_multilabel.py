@@ -74,6 +74,8 @@ def test_parquet(table):
     dataset = table(frame, name='table.parquet', unknown_values=[''])
     assert labels(dataset) == [[0, 2], [], [1]]
     assert dataset.get_data_info(2)['gt_label_unknown'] == [2]
+    indexed = frame.set_index('image')
+    assert labels(table(indexed, name='indexed.parquet', unknown_values=[''])) == [[0, 2], [], [1]]
     lists = pd.DataFrame(dict(image=NAMES, labels=[['crack', 'leak'], [], ['rust']]))
     assert labels(table(lists, name='lists.parquet', **joined())) == [[0, 2], [], [1]]
 
@@ -103,6 +105,12 @@ def test_unknown_labels_reach_the_targets_of_the_loss(table, content, settings):
     target = torch.stack([sample.gt_score for sample in samples])
     assert target.tolist() == [[1, 0, -1], [-1, -1, -1], [0, 1, -1]]
     assert labels(dataset) == [[0], [], [1]]
+
+
+def test_whole_numbers_stay_what_they_are_beside_an_empty_cell(table):
+    frame = pd.DataFrame(dict(image=NAMES, patient=[7, None, 8], crack=[1, 0, 0]))
+    dataset = table(frame, name='table.parquet', patient_column='patient')
+    assert [dataset.get_data_info(index)['patient_id'] for index in range(3)] == ['7', '', '8']
 
 
 def test_rows_of_a_split_and_patients(table):
@@ -141,6 +149,10 @@ def test_suffix(table):
         ('image,crack,crack\n001.jpg,1,0\n', {}, r"\['crack'\] are there twice"),
         ('image,crack\n', {}, 'rows, but it has none'),
         ('', {}, 'cannot be read'),
+        ('image\n001.jpg\n', {}, 'columns of labels'),
+        (COLUMNS, dict(unknown_column='leak'), '`unknown_column` together with `label_column`'),
+        (JOINED, joined(separator=''), '`separator`'),
+        ('image,labels,unsure\n001.jpg,crack,crack\n', joined(unknown_column='unsure'), "'001.jpg' has one in both"),
         (COLUMNS.replace('1,0,1', '0,0,0').replace('1.0', '0'), dict(filter_empty_gt=True), 'at least one image'),
     ],
 )

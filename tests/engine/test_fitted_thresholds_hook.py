@@ -3,7 +3,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import MODELS
+from torch.utils.data import DataLoader
 
 from kmcl_mm.engine import FittedThresholdsHook
 from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
@@ -13,6 +15,13 @@ CLASSES = ('cat', 'dog')
 
 def checkpoint(thresholds, classes=CLASSES):
     return dict(state_dict={}, meta=dict(thresholds=thresholds, dataset_meta=dict(classes=classes)))
+
+
+def runner_of(model):
+    """What the hook needs of a runner that tests."""
+    dataset = SimpleNamespace(metainfo=dict(classes=CLASSES))
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset))
+    return SimpleNamespace(model=model, _train_loop=dict(), test_loop=loop)
 
 
 @pytest.fixture(params=['KMCLHead', 'MultiLabelLinearClsHead'])
@@ -39,7 +48,7 @@ def predicted(model):
 def test_the_prediction_is_by_the_labels_own_thresholds(model):
     """Scores are 0.62 and 0.38."""
     assert predicted(model) == [0]
-    hook, runner = FittedThresholdsHook(), SimpleNamespace(model=model)
+    hook, runner = FittedThresholdsHook(), runner_of(model)
     hook.after_load_checkpoint(runner, checkpoint(dict(cat=0.7, dog=0.3)))
     assert predicted(model) == [1]
     hook.after_load_checkpoint(runner, checkpoint(dict(cat=0.6, dog=0.3)))
@@ -48,7 +57,7 @@ def test_the_prediction_is_by_the_labels_own_thresholds(model):
 
 def test_a_checkpoint_without_thresholds_changes_nothing(model):
     for content in (dict(state_dict={}), checkpoint(None)):
-        FittedThresholdsHook().after_load_checkpoint(SimpleNamespace(model=model), content)
+        FittedThresholdsHook().after_load_checkpoint(runner_of(model), content)
     assert model.head.thr == 0.5
 
 
@@ -57,7 +66,19 @@ def test_a_checkpoint_without_thresholds_changes_nothing(model):
 )
 def test_thresholds_of_other_labels(model, content):
     with pytest.raises(ValueError, match='Fit them again'):
-        FittedThresholdsHook().after_load_checkpoint(SimpleNamespace(model=model), content)
+        FittedThresholdsHook().after_load_checkpoint(runner_of(model), content)
+
+
+def test_a_training_takes_no_notice_of_them(model):
+    """It may go on with other labels."""
+
+    class TrainLoop(BaseLoop):
+        def run(self):
+            pass
+
+    runner = SimpleNamespace(model=model, _train_loop=TrainLoop(None, DataLoader([0])))
+    FittedThresholdsHook().after_load_checkpoint(runner, checkpoint(dict(a=0.5, b=0.1, c=0.2), ('a', 'b', 'c')))
+    assert model.head.thr == 0.5
 
 
 def test_the_file_is_whole_or_as_it_was(tmp_path, monkeypatch):

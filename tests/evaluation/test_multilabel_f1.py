@@ -42,6 +42,11 @@ def test_unknown_labels_count_neither_as_right_nor_as_wrong():
     assert known.calculate(torch.cat([scores, more_scores]), torch.cat([target, unknown])) == expected
 
 
+def test_an_unknown_label_takes_no_place_of_the_highest():
+    metrics = MultiLabelF1(thr=0.5, topk=1).calculate(torch.tensor([[0.9, 0.8]]), torch.tensor([[-1, 1]]))
+    assert metrics['OP_top1'] == metrics['OR_top1'] == 100
+
+
 def test_a_threshold_for_each_label():
     scores = torch.tensor([[0.3, 0.3], [0.7, 0.7]])
     metrics = MultiLabelF1(thr=[0.2, 0.8], topk=None).calculate(scores, torch.tensor([[1, 0], [1, 1]]))

@@ -95,6 +95,15 @@ def test_unknown_and_difficult_labels_leave_the_image_out():
     assert evaluator.evaluate(len(samples)) == pytest.approx(expected)
 
 
+def test_a_label_that_is_unknown_in_all_images():
+    scores, target = batch()
+    target[:, 1] = -1
+    metrics = metric().calculate(scores, target)
+    assert metrics.keys() == {'AP/cat', 'AP/bird', 'mAP'}
+    # The host counts it as 0, as a label that no image has.
+    assert AveragePrecision.calculate(scores, target) == pytest.approx((metrics['AP/cat'] + metrics['AP/bird']) / 4)
+
+
 def test_table_and_files(tmp_path, monkeypatch):
     logged = []
     monkeypatch.setattr('kmcl_mm.evaluation.per_label_ap.print_log', lambda text, **_: logged.append(text))

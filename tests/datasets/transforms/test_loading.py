@@ -85,6 +85,8 @@ def test_the_end_of_a_thumbnail_is_not_that_of_the_image(tmp_path):
     for file_content, is_whole in (
         (with_thumbnail, True),
         (with_thumbnail + b'more', True),
+        # As of a film behind the image, which may hold any bytes.
+        (with_thumbnail + b'\xff\xd9 more \xff\xda more', True),
         (with_thumbnail[:-100], False),
     ):
         (tmp_path / 'image.jpg').write_bytes(file_content)
