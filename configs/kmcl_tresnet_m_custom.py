@@ -40,5 +40,19 @@ train_dataloader = dict(drop_last=False, dataset=_split('train', {{_base_.train_
 val_dataloader = dict(dataset=_split('val', {{_base_.test_pipeline_224}}))
 test_dataloader = val_dataloader
 
+# Averaged weights that follow the raw ones quickly at first: a small data set has few steps.
+custom_hooks = [
+    dict(type='AverageLossesHook'),
+    dict(
+        type='EMAHook',
+        ema_type='ExpMomentumEMA',
+        momentum=3e-4,
+        gamma=100,
+        update_buffers=True,
+        evaluate_on_ema=True,
+        evaluate_on_origin=True,
+    ),
+]
+
 val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelF1', thr=0.5, topk=None)]
 test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]

@@ -257,6 +257,20 @@ def fit_to_machine(cfg) -> None:
     cfg.model_wrapper_cfg.device_ids = None
 
 
+def allow_no_workers(cfg) -> None:
+    """Let a data loader load in the main process.
+
+    Fault: torch refuses ``num_workers=0`` together with ``persistent_workers``, which MMPretrain's tools switch on.
+
+    Args:
+        cfg: The configuration, an ``mmengine.Config``, changed in place.
+    """
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader and loader.get('num_workers') == 0:
+            loader.persistent_workers = False
+
+
 def leave_out_pretrained_weights(cfg) -> None:
     """Build the model without fetching weights for its backbone, where a checkpoint brings them all.
 
@@ -289,6 +303,7 @@ def run_tool(name: str) -> None:
     def merge_args_and_fit(cfg, args):
         cfg = merge_args(cfg, args)
         fit_to_machine(cfg)
+        allow_no_workers(cfg)
         if name == 'test':
             leave_out_pretrained_weights(cfg)
         return cfg

@@ -32,6 +32,7 @@ def load_classifier(cfg: Config, checkpoint: str) -> Tuple[BaseModel, Dict[str, 
     """
     init_default_scope(cfg.default_scope)
     host.leave_out_pretrained_weights(cfg)
+    host.allow_no_workers(cfg)
     model = get_model(cfg, device='cuda' if torch.cuda.is_available() else 'cpu')
     content = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     use_fitted_thresholds(model, content)

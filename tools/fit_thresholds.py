@@ -17,6 +17,9 @@ from kmcl_mm.evaluation.samples import scores_and_target, stack
 from kmcl_mm.functional.thresholds import GOALS, fit_thresholds
 from kmcl_mm.inference import load_classifier, predict
 
+# A label with fewer images than this has thresholds that other images of the same kind would move much.
+FEW_IMAGES = 20
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -29,13 +32,13 @@ def parse_args() -> argparse.Namespace:
         '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
     )
     args = parser.parse_args()
-    if (args.goal == 'f1') != (args.wished is None) or not (args.wished is None or 0 < args.wished <= 1):
-        parser.error(
-            f'--wished must be in (0, 1] with --goal precision or recall, and not be there with f1: {args.wished}'
-        )
+    if args.goal != 'f1' and args.wished is None:
+        parser.error(f'--goal {args.goal} needs --wished, the {args.goal} to reach, such as --wished 0.9')
+    if args.wished is not None and (args.goal == 'f1' or not 0 < args.wished <= 1):
+        parser.error(f'--wished is for --goal precision or recall and must be in (0, 1], but is {args.wished}')
     if args.out is None:
         path = Path(args.checkpoint)
-        args.out = path.with_name(f'{path.stem}_thresholds{path.suffix}')
+        args.out = path.with_name(f'{path.stem.removesuffix("_thresholds")}_thresholds{path.suffix}')
     return args
 
 
@@ -102,6 +105,9 @@ def main() -> None:
     wish = args.goal if args.wished is None else f'{args.goal} {args.wished:g}'
     print(f'\nFitted for {wish} on {len(validation[0])} images; on {len(test[0])} others, before > after, in percent:')
     print_change(classes, before, thresholds, *test)
+    few = [name for name, number in zip(classes, (validation[1] == 1).sum(dim=0)) if 0 < number < FEW_IMAGES]
+    if few:
+        print(f'Fitted on fewer than {FEW_IMAGES} images with the label, so roughly: {", ".join(few)}.')
     absent = [name for name, present in zip(classes, (validation[1] == 1).any(dim=0)) if not present]
     if absent:
         print(f'Without a validation image, and left as they were: {", ".join(absent)}.')

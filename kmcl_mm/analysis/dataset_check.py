@@ -11,9 +11,9 @@ from .copies import Copy, find_copies
 from .findings import Finding, in_order
 from .image_checks import check_images
 from .images import ImageFacts, inspect_images
-from .label_checks import check_labels
+from .label_checks import check_labels, check_number_of_outputs
 from .labels import LabelCounts, count_labels
-from .side_checks import check_copies, check_partly_known_patients, check_patients
+from .side_checks import check_copies, check_copies_within, check_partly_known_patients, check_patients
 from .splits import Split, load_splits
 
 
@@ -57,12 +57,14 @@ def check_dataset(cfg: Config, workers: int) -> DatasetReport:
     splits, findings = load_splits(cfg)
     counts = {split.name: count_labels(split) for split in splits}
     if splits:
-        findings += check_labels(splits, counts)
+        findings += check_number_of_outputs(cfg, splits[0]) + check_labels(splits, counts)
     with_images = [split for split in splits if split.paths is not None]
     facts = inspect_images(list(dict.fromkeys(path for split in with_images for path in split.paths)), workers)
     for split in with_images:
         findings += check_images(split, facts)
     copies = _find_all_copies(with_images, facts)
+    for split in with_images:
+        findings += check_copies_within(split, copies[split.name, split.name])
     findings += check_partly_known_patients(splits)
     for first, second in combinations(splits, 2):
         shared = [check_copies(first, second, copies.get((second.name, first.name), ())), check_patients(first, second)]

@@ -3,6 +3,7 @@
 from typing import Dict, List, Sequence
 
 import numpy as np
+from mmengine.config import Config
 
 from .findings import Finding, shorten
 from .labels import LabelCounts
@@ -29,6 +30,27 @@ def check_labels(splits: Sequence[Split], counts: Dict[str, LabelCounts]) -> Lis
     for other in splits:
         if train is not None and other is not train:
             findings += _compare(train, other, counts)
+    return findings
+
+
+def check_number_of_outputs(cfg: Config, split: Split) -> List[Finding]:
+    """Check that head and preprocessor have an output for each label.
+
+    Args:
+        cfg: The configuration.
+        split: One of its splits.
+
+    Returns:
+        An error for each part that has another number.
+    """
+    findings = []
+    number = len(split.classes)
+    parts = {'model.head': (cfg.get('model') or {}).get('head'), 'data_preprocessor': cfg.get('data_preprocessor')}
+    for name, part in parts.items():
+        found = (part or {}).get('num_classes', number)
+        if found != number:
+            message = f'`num_classes` of `{name}` is {found}, but there are {number} labels. Set it to {number}.'
+            findings.append(Finding('error', split.name, message))
     return findings
 
 

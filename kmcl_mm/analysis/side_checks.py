@@ -1,4 +1,4 @@
-"""What two splits must not have in common: images and patients."""
+"""Images that are there twice, and patients that are in two splits."""
 
 from collections import Counter
 from typing import List, Optional, Sequence
@@ -43,6 +43,28 @@ def check_copies(first: Split, second: Split, copies: Sequence[Copy]) -> Optiona
         'duplicates.csv lists them.'
     )
     return Finding(severity, pair, message)
+
+
+def check_copies_within(split: Split, copies: Sequence[Copy]) -> List[Finding]:
+    """Check the images that a split has twice.
+
+    Args:
+        split: The split.
+        copies: Images of it that are copies of others of it.
+
+    Returns:
+        A warning, or nothing.
+    """
+    if not copies:
+        return []
+    labels_of = {path: set(labels.tolist()) for path, labels in zip(split.paths, split.labels)}
+    contradictory = [copy for copy in copies if labels_of[copy.path] != labels_of[copy.other_path]]
+    copy = (contradictory or copies)[0]
+    message = (
+        f'{len(copies)} images are copies of others of {split.name}, {len(contradictory)} of them with other labels, '
+        f'such as {copy.path}, which is {copy.other_path}. duplicates.csv lists them.'
+    )
+    return [Finding('warning', split.name, message)]
 
 
 def check_patients(first: Split, second: Split) -> Optional[Finding]:

@@ -141,7 +141,7 @@ def _num_classes(cfg: Config) -> Optional[int]:
 
 
 def _hint(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and 'are missing' in str(error) and 'mend the names' not in str(error):
         return ' Where the images are there under other names, this is the annotation file of another year or folder.'
     if 'category_id' in str(error):
         return ' Category ids that were shifted, or counted from 0 and not from 1, look like this.'

@@ -72,16 +72,23 @@ def check_images(paths: Iterable[str]) -> None:
     for path in paths:
         folder, name = os.path.split(path)
         names_by_folder[folder].append(name)
-    missing, total = [], 0
+    missing, total, alike = [], 0, ''
     for folder, names in names_by_folder.items():
         total += len(names)
         if not isinstance(get_file_backend(folder, enable_singleton=True), LocalBackend):
             continue
         present = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        missing += [os.path.join(folder, name) for name in names if name not in present]
+        absent = [name for name in names if name not in present]
+        if absent and not missing:
+            stem = os.path.splitext(absent[0])[0]
+            alike = next((name for name in sorted(present) if os.path.splitext(name)[0] == stem), '')
+        missing += [os.path.join(folder, name) for name in absent]
     if missing:
+        hint = (
+            f'There is {alike}: mend the names in the annotations.'
+            if alike
+            else ('Check `data_root` and `data_prefix` of the data set, and that the download is complete.')
+        )
         raise FileNotFoundError(
-            f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
-            f'{missing[0]}. Check `data_root` and `data_prefix` of the data set, and that the '
-            'download is complete.'
+            f'Expected {total} images, but {len(missing)} of them are missing, the first of them {missing[0]}. {hint}'
         )

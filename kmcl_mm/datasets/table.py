@@ -55,6 +55,11 @@ def read_table(path: str) -> pd.DataFrame:
             f'Expected {path} to be a table with a header and one row an image, but it cannot be read: {error}. {mend}'
         ) from error
     table.columns = [name.strip() for name in header]
+    if len(header) == 1 and any(mark in header[0] for mark in ';\t'):
+        raise ValueError(
+            f'Expected {path} to be a table with a separator that fits its ending, "," for .csv and a tab for .tsv, '
+            f'but its first line is {header[0]!r}. Save it again with the other separator.'
+        )
     twice = sorted(set(table.columns[table.columns.duplicated()]) - {''})
     if twice or not len(table):
         problem = f'the columns {twice} are there twice' if twice else 'it has none'

@@ -112,6 +112,11 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             One ``dict(img_path, gt_label)`` an image, in the order of the rows, with ``gt_label_unknown`` and
             ``patient_id`` where the table has them.
         """
+        if isinstance(self.CLASSES, str):
+            raise ValueError(
+                f'Expected the classes in `metainfo` to be names, but got the text {self.CLASSES!r}. A single name '
+                f'takes a comma behind it: ({self.CLASSES!r},).'
+            )
         table = self._take_rows(read_table(self.ann_file))
         names = self._image_names(table)
         target = self._read_joined_names(table) if self.label_column else self._read_label_columns(table)
@@ -170,7 +175,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if name not in table.columns:
             raise ValueError(
                 f'Expected {self.ann_file} to have a column {name!r}, but it has {_shorten(table.columns)}. Mend its '
-                'header, or give the data set the name of the column.'
+                'header, or give the data set the name of the column; label_column=None where each label has a column.'
             )
         return table[name].str.strip().to_numpy()
 
@@ -238,6 +243,12 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
                 f'Expected {self.ann_file} to have columns of labels, but it has {_shorten(table.columns)} only. Add a '
                 'column of 0 and 1 for each label, or give `label_column`, that of joined names.'
             )
+        missing = [name for name in self.CLASSES if name not in table.columns]
+        if missing:
+            raise ValueError(
+                f'Expected {self.ann_file} to have a column for each label, but {_shorten(missing)} are not among its '
+                f'{_shorten(table.columns)}. Mend the names; where one column holds joined names, give `label_column`.'
+            )
         cells = np.stack([self._column(table, name) for name in self.CLASSES], axis=1)
         positions, values = pd.factorize(cells.ravel())
         positions = positions.reshape(cells.shape)
@@ -249,11 +260,26 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             row, column = np.argwhere(positions == number)[0]
             raise ValueError(
                 f'Expected 0, 1 or one of `unknown_values` {self.unknown_values} in column {self.CLASSES[column]!r} of '
-                f'{self.ann_file}, but got {values[number]!r} for image {self._image_names(table)[row]!r}. Round '
-                'soft labels yourself, or mark uncertain ones as unknown; add what means unknown to `unknown_values`; '
-                'give joined names `label_column`, and label columns among others metainfo=dict(classes=(...)).'
+                f'{self.ann_file}, but got {values[number]!r} for image {self._image_names(table)[row]!r}. '
+                f'{_what_to_do(values[number])}'
             )
         return np.array([label_of_cell[_plain(value)] for value in values], dtype=np.int8)[positions]
+
+
+def _what_to_do(cell: str) -> str:
+    """About a cell that is neither 0 nor 1 nor unknown."""
+    if not cell:
+        return "Write 0 where the label is absent, or add '' to `unknown_values`."
+    try:
+        is_soft = 0 < float(cell) < 1
+    except ValueError:
+        return (
+            'Joined names need `label_column`; where the table has other columns, name those of the labels with '
+            'metainfo=dict(classes=(...)).'
+        )
+    if is_soft:
+        return 'Soft labels are not defined for these losses: round them, or mark uncertain ones as unknown.'
+    return 'Mend the cell, or add what means unknown to `unknown_values`.'
 
 
 def _plain(cell: str) -> str:

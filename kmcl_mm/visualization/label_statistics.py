@@ -90,5 +90,5 @@ def draw_cooccurrence(conditional: np.ndarray, class_names: Sequence[str], split
     ax.set_ylabel('of the images with this label ...')
     ax.set_xlabel('... so many percent have this one as well')
     figure.colorbar(image, shrink=0.6, label='percent')
-    ax.set_title(f'Labels that occur together in {split} (grey: the label itself, or no image)')
+    ax.set_title(f'Labels that occur together in {split}\n(grey: the label itself, or no image)', fontsize=11)
     figure.savefig(path, dpi=100)

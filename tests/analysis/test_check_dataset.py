@@ -261,6 +261,23 @@ def test_few_copies_are_a_warning_and_more_an_error(tmp_path):
     assert '3 of 200' in message and '2 the same picture, 1 the same bytes' in message
 
 
+def test_an_image_twice_in_a_split_with_other_labels(root):
+    change_labels(root, 'train', lambda labels: labels)
+    items = read_items(root, 'train')
+    shutil.copy(root / 'train/000.jpg', root / 'train/001.jpg')
+    items[0]['gt_label'], items[1]['gt_label'] = [0], [1]
+    write_annotations(root, 'train', items)
+    ((severity, split, message),) = findings(config_of(root))
+    assert (severity, split) == ('warning', 'train') and '1 of them with other labels' in message
+
+
+def test_another_number_of_outputs(root):
+    cfg = config_of(root)
+    cfg.model = dict(head=dict(num_classes=80))
+    split, message = only_error(cfg)
+    assert '`num_classes` of `model.head` is 80' in message and 'Set it to 6' in message
+
+
 def test_patients_on_two_sides(tmp_path):
     labels = [draw_labels(20, seed=0), draw_labels(20, seed=1)]
     write_split(tmp_path, 'train', labels[0], seed=0, patient_id=[f'P{number // 2}' for number in range(20)])

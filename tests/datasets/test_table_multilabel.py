@@ -137,10 +137,13 @@ def test_suffix(table):
 @pytest.mark.parametrize(
     'content, settings, message',
     [
-        (COLUMNS.replace('1.0', '0.7'), {}, "'rust'.*'0.7'.*'003.jpg'.*soft labels yourself"),
+        (COLUMNS.replace('1.0', '0.7'), {}, "'rust'.*'0.7'.*'003.jpg'.*Soft labels"),
         (COLUMNS.replace('1,0,1', '1,0,'), {}, "'leak'.*''.*'001.jpg'.*`unknown_values`"),
         (COLUMNS.replace('1,0,1', '2,0,1'), {}, "'crack'.*'2'"),
         (COLUMNS + '001.jpg,0,0,1\n', {}, "'001.jpg' is in 2 rows.*Join"),
+        (COLUMNS.replace(',', ';'), {}, 'first line is'),
+        (COLUMNS, dict(metainfo=dict(classes=('crack', 'hole'))), r"\['hole'\] are not among.*`label_column`"),
+        (COLUMNS, dict(metainfo=dict(classes='crack')), r"\('crack',\)"),
         (COLUMNS, dict(image_column='file'), r"column 'file'.*\['image', 'crack', 'rust', 'leak'\]"),
         (COLUMNS, dict(label_column='crack'), r'`metainfo`.*classes='),
         (JOINED, {}, r"'labels'.*'crack\|leak'.*`label_column`"),
@@ -159,6 +162,11 @@ def test_suffix(table):
 def test_mistakes_in_a_table(table, content, settings, message):
     with pytest.raises(ValueError, match=message):
         table(content, **settings)
+
+
+def test_images_with_another_ending(table):
+    with pytest.raises(FileNotFoundError, match=r'001\.png\. There is 001\.jpg'):
+        table(COLUMNS.replace('.jpg', '.png'))
 
 
 def test_files_that_are_not_there_or_no_tables(table, tmp_path):
