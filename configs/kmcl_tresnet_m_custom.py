@@ -45,9 +45,9 @@ custom_hooks = [
     dict(type='AverageLossesHook'),
     dict(
         type='EMAHook',
-        ema_type='ExpMomentumEMA',
+        ema_type='MomentumAnnealingEMA',
         momentum=3e-4,
-        gamma=100,
+        gamma=10,
         update_buffers=True,
         evaluate_on_ema=True,
         evaluate_on_origin=True,
