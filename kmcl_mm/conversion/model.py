@@ -1,0 +1,63 @@
+"""The model that a set of weights belongs to, read off their shapes."""
+
+from typing import Any, Dict
+
+from .tresnet import TRESNETS, layout_of, timm_tensors
+from .weights import Weights
+
+
+def model_of(weights: Weights) -> Dict[str, Any]:
+    """The configuration of a model that these weights fit into.
+
+    Args:
+        weights: Weights of kind 'KMCL' or 'TResNet'.
+
+    Returns:
+        The model's configuration; for a TResNet alone, one without a head.
+
+    Raises:
+        ValueError: They belong to none of timm's TResNets, or the shapes of the head fit no head of this package.
+    """
+    encoder = {
+        name.removeprefix('encoder.'): value
+        for name, value in weights.tensors.items()
+        if name.startswith(('encoder.body.', 'body.'))
+    }
+    layout = layout_of({name: value.shape for name, value in timm_tensors(encoder).values()})
+    names = [name for name, known in TRESNETS.items() if known == layout]
+    if not names:
+        known = '; '.join(str(known) for known in TRESNETS.values())
+        raise ValueError(
+            f'Expected {weights.path} to hold one of {known}; but got {layout or "no TResNet"}. For a network of other '
+            'sizes give the configuration that has it.'
+        )
+    model = dict(
+        type='ImageClassifier',
+        backbone=dict(type='TIMMBackbone', model_name=names[0]),
+        neck=dict(type='GlobalAveragePooling'),
+    )
+    if weights.kind == 'KMCL':
+        model['head'] = _head_of(weights)
+    return model
+
+
+def _head_of(weights: Weights) -> Dict[str, Any]:
+    """Covariance by the projection, similarity by the number of variances."""
+    tensors = weights.tensors
+    num_classes, channels = tensors['kmm.pi.weight'].shape
+    head = dict(type='KMCLHead', num_classes=num_classes, in_channels=channels, covariance='isotropic')
+    similarities = {num_classes: 'bhattacharyya', 1: 'rbf'}
+    if 'downsampler.weight' in tensors:
+        head.update(
+            in_channels=tensors['downsampler.weight'].shape[1], covariance='anisotropic', embedding_channels=channels
+        )
+        similarities = {channels: 'mahalanobis', num_classes * channels: 'bhattacharyya'}
+    if 'kmm.var.weight' in tensors:
+        num_variances = tensors['kmm.var.weight'].shape[0]
+        if num_variances not in similarities:
+            raise ValueError(
+                f'Expected kmm.var in {weights.path} to give one of {sorted(similarities)} variances, as '
+                f'{head["covariance"]} kernels of {num_classes} labels have, but got {num_variances}.'
+            )
+        head['similarity'] = similarities[num_variances]
+    return head
