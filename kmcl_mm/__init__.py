@@ -15,5 +15,15 @@ host.load_checkpoints_safely()
 from . import datasets, engine, evaluation, models  # noqa: E402
 from .config import get_config  # noqa: E402
 from .version import __version__  # noqa: E402
+from .zoo import get_model, list_models  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'get_config', 'models']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'get_config',
+    'get_model',
+    'list_models',
+    'models',
+]
