@@ -1,4 +1,4 @@
-"""Build of the package; the wheel carries configs and tools under kmcl_mm/.mim, where MIM looks for them."""
+"""Build of the package; the wheel carries configs, tools and model-index.yml under kmcl_mm/.mim, where MIM looks."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent
 
 
 class BuildWithMim(build_py):
-    """Copy configs and tools into the built package. An editable install reads them from the checkout."""
+    """Copy them into the built package. An editable install reads them from the checkout."""
 
     def run(self) -> None:
         super().run()
@@ -19,6 +19,7 @@ class BuildWithMim(build_py):
         for folder in ('configs', 'tools'):
             target = Path(self.build_lib, 'kmcl_mm', '.mim', folder)
             shutil.copytree(ROOT / folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(ROOT / 'model-index.yml', Path(self.build_lib, 'kmcl_mm', '.mim'))
 
 
 version = {}

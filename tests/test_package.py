@@ -26,12 +26,13 @@ def wheel(tmp_path_factory):
     return path
 
 
-def test_the_wheel_carries_configs_and_tools(wheel):
+def test_the_wheel_carries_configs_tools_and_the_index_of_models(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ('configs', 'tools'):
         for path in (ROOT / folder).rglob('*.*'):
             if '__pycache__' not in path.parts:
                 assert f'kmcl_mm/.mim/{path.relative_to(ROOT)}' in names
+    assert 'kmcl_mm/.mim/model-index.yml' in names
     assert not any(name.startswith(('tests', 'configs', 'tools')) for name in names)
 
 
