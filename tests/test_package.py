@@ -68,3 +68,35 @@ def test_the_core_leaves_the_host_alone(wheel):
     host = [line for line in lines if 'extra == "host"' in line]
     assert sorted(line.split('>=')[0] for line in host) == ['onedl-mmcv', 'onedl-mmengine', 'onedl-mmpretrain']
     assert not any('onedl' in line for line in lines if line not in host)
+
+
+def test_importing_registers_everything():
+    script = """
+import kmcl_mm
+from mmpretrain import registry
+for kind, names in dict(MODELS='KMCLHead KMCLLoss ASLLoss FrozenTIMMBackbone',
+                        HOOKS='BestWeightsHook AverageLossesHook CheckLabelsHook',
+                        DATASETS='CocoMultiLabel VOCMultiLabel DigitScenes',
+                        TRANSFORMS='LoadCheckedImage RandomColorCutout').items():
+    for name in names.split():
+        assert getattr(registry, kind).get(name).__module__.startswith('kmcl_mm.'), name
+"""
+    subprocess.run([sys.executable, '-c', script], check=True)
+
+
+def test_the_functions_are_usable_with_torch_alone():
+    """No module of the folder imports more than torch, the standard library and its neighbours."""
+    script = """
+import sys, types
+from importlib.abc import MetaPathFinder
+class Refuse(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split('.')[0] in ('mmengine', 'mmcv', 'mmpretrain', 'timm', 'pycocotools', 'cv2'):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+package = types.ModuleType('kmcl_mm')
+package.__path__ = [sys.argv[1]]
+sys.modules['kmcl_mm'] = package
+import kmcl_mm.functional
+"""
+    subprocess.run([sys.executable, '-c', script, str(ROOT / 'kmcl_mm')], check=True)

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
+from tests.attacks import ATTACKS
 from tests.conftest import ROOT
-from tests.test_host import ATTACKS
 
 DIGITS = 'configs/kmcl_tresnet_m_digits.py'
 # The demo on a hundredth of its data, with timm's smallest network.

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kmcl_mm.conversion import read_checkpoint, weights_in
-from tests.test_host import ATTACKS
+from tests.attacks import ATTACKS
 
 KMCL = {'kmm.pi.weight': torch.ones(2, 3), 'encoder.body.conv1.1.bias': torch.ones(4)}
 OTHER = {name: value + 1 for name, value in KMCL.items()}

@@ -1,0 +1,144 @@
+"""Configurations fitted to the machine, and MMPretrain's own tools run with them."""
+
+import importlib.util
+import logging
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Optional
+
+import torch
+
+from .release import INSTALL_MAINTAINED
+
+# Accelerators that MMEngine's launcher and mixed precision do not drive.
+_DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
+
+
+def fit_to_machine(cfg) -> None:
+    """Let a configuration written for GPUs run where there is none; leave it as it is where there is one.
+
+    Faults: MMEngine's launcher selects a CUDA device before anything else, its wrapper names one to torch, and its
+    mixed precision refuses to be built without one. So the gloo group is set up here before MMEngine looks for it, the
+    model is wrapped without device ids, and mixed precision is left out, with a warning.
+
+    Args:
+        cfg: The configuration, an ``mmengine.Config``, changed in place.
+
+    Raises:
+        ValueError: Without a GPU, a launcher other than 'none' and 'pytorch'.
+    """
+    from mmengine.device import get_device
+    from mmengine.logging import print_log
+
+    if get_device() not in _DEVICES_WITHOUT_LAUNCHER:
+        return
+    if cfg.get('optim_wrapper') and cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        for setting in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(setting, None)
+        print_log('There is no GPU: training without mixed precision.', logger='current', level=logging.WARNING)
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    if launcher != 'pytorch':
+        raise ValueError(f'Expected --launcher to be none or pytorch where there is no GPU, but got {launcher}.')
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
+    cfg.model_wrapper_cfg.device_ids = None
+
+
+def allow_no_workers(cfg) -> None:
+    """Let a data loader load in the main process.
+
+    Fault: torch refuses ``num_workers=0`` together with ``persistent_workers``, which MMPretrain's tools switch on.
+
+    Args:
+        cfg: The configuration, an ``mmengine.Config``, changed in place.
+    """
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader and loader.get('num_workers') == 0:
+            loader.persistent_workers = False
+
+
+def leave_out_pretrained_weights(cfg) -> None:
+    """Build the model without fetching weights for its backbone, where a checkpoint brings them all.
+
+    Args:
+        cfg: The configuration, an ``mmengine.Config``, changed in place.
+    """
+    backbone = cfg.model.get('backbone', {})
+    for setting, without in (('pretrained', False), ('checkpoint_path', '')):
+        if setting in backbone:
+            backbone[setting] = without
+
+
+def run_tool(name: str) -> None:
+    """Run one of MMPretrain's own command-line tools, with its configuration fitted to the machine.
+
+    Faults: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it. Its
+    OneCycle schedule divides by zero where the rate rises for one step. Weights that cannot be fetched end in an error
+    of the network.
+
+    Args:
+        name: Name of the tool: 'train' or 'test'. Its options come from the command line.
+
+    Raises:
+        ImportError: The installed MMPretrain came without its tools.
+        SystemExit: With what to do, for the last two of the faults.
+    """
+    tool = _load_tool(name)
+    merge_args = tool.merge_args
+
+    def merge_args_and_fit(cfg, args):
+        cfg = merge_args(cfg, args)
+        fit_to_machine(cfg)
+        allow_no_workers(cfg)
+        if name == 'test':
+            leave_out_pretrained_weights(cfg)
+        return cfg
+
+    tool.merge_args = merge_args_and_fit
+    try:
+        tool.main()
+    except Exception as error:
+        explanation = _explain(error)
+        if explanation is None:
+            raise
+        raise SystemExit(explanation) from error
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _explain(error: Exception) -> Optional[str]:
+    """What to do about an error that does not say it."""
+    *_, last_frame = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, ZeroDivisionError) and Path(last_frame.filename).name == 'param_scheduler.py':
+        return (
+            'The training is too short: the learning rate would rise for a single step. Train for more epochs '
+            '(train_cfg.max_epochs and param_scheduler.end), with a smaller train_dataloader.batch_size, or with '
+            'another param_scheduler.pct_start.'
+        )
+    if type(error).__module__.partition('.')[0] in ('huggingface_hub', 'httpx', 'requests', 'urllib'):
+        return (
+            f'The pretrained weights of the backbone cannot be fetched: {error}\nWithout a network give them as a '
+            'file, --cfg-options model.backbone.pretrained=False model.backbone.checkpoint_path=FILE, or train from '
+            'scratch with model.backbone.pretrained=False alone.'
+        )
+    return None
+
+
+def _load_tool(name: str) -> ModuleType:
+    folder = Path(importlib.util.find_spec('mmpretrain').origin).parent
+    for path in (folder / '.mim/tools' / f'{name}.py', folder.parent / 'tools' / f'{name}.py'):
+        if path.is_file():
+            spec = importlib.util.spec_from_file_location(f'mmpretrain_{name}', path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    raise ImportError(
+        f'Expected MMPretrain in {folder} to bring its tool {name}.py under .mim/tools, but there is none. '
+        f'Reinstall it:\n    {INSTALL_MAINTAINED}'
+    )

@@ -1,0 +1,50 @@
+import pytest
+from mmengine.config import Config
+
+from kmcl_mm import host
+
+
+def test_pretrained_weights_are_left_out():
+    backbone = dict(type='TIMMBackbone', model_name='tresnet_m', pretrained=True)
+    cfg = Config(dict(model=dict(backbone=dict(backbone, checkpoint_path='somewhere.pth'))))
+    host.leave_out_pretrained_weights(cfg)
+    assert cfg.model.backbone == dict(backbone, pretrained=False, checkpoint_path='')
+    cfg = Config(dict(model=dict(backbone=dict(type='ResNet', depth=50))))
+    host.leave_out_pretrained_weights(cfg)
+    assert cfg.model.backbone == dict(type='ResNet', depth=50)
+
+
+def amp_config(**settings):
+    return Config(
+        dict(
+            optim_wrapper=dict(
+                type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16', optimizer=dict(type='Adam')
+            ),
+            **settings,
+        )
+    )
+
+
+def test_without_a_gpu_mixed_precision_is_left_out(monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    cfg = amp_config()
+    host.fit_to_machine(cfg)
+    assert cfg.optim_wrapper == dict(type='OptimWrapper', optimizer=dict(type='Adam'))
+
+
+def test_with_a_gpu_nothing_changes(monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+    cfg = amp_config(launcher='pytorch')
+    host.fit_to_machine(cfg)
+    assert cfg.to_dict() == amp_config(launcher='pytorch').to_dict()
+
+
+def test_without_a_gpu_other_launchers_are_refused(monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match='--launcher.*none or pytorch.*but got slurm'):
+        host.fit_to_machine(Config(dict(launcher='slurm')))
+
+
+def test_a_missing_tool():
+    with pytest.raises(ImportError, match='fly.py'):
+        host.run_tool('fly')
