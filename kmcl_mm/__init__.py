@@ -11,6 +11,8 @@ host.leave_out_broken_multimodal_models()
 host.import_quietly()
 host.average_precision_of_unknown_labels()
 host.load_checkpoints_safely()
+host.write_checkpoints_whole()
+host.resume_from_whole_checkpoints()
 
 from . import datasets, engine, evaluation, models  # noqa: E402
 from .config import get_config  # noqa: E402

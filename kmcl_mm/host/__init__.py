@@ -11,6 +11,7 @@ from .release import (
     leave_out_broken_multimodal_models,
 )
 from .safe_loading import load_checkpoints_safely
+from .whole_checkpoints import resume_from_whole_checkpoints, write_checkpoints_whole
 
 __all__ = [
     'allow_no_workers',
@@ -21,5 +22,7 @@ __all__ = [
     'leave_out_broken_multimodal_models',
     'leave_out_pretrained_weights',
     'load_checkpoints_safely',
+    'resume_from_whole_checkpoints',
     'run_tool',
+    'write_checkpoints_whole',
 ]
