@@ -12,8 +12,13 @@ default_hooks = dict(
     fitted_thresholds=dict(type='FittedThresholdsHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # The better of the raw and the averaged weights is kept, beside the last checkpoint.
-    checkpoint=dict(type='BestWeightsHook', interval=1, max_keep_ckpts=1, save_best='multi-label/mAP', rule='greater'),
+    # An image that cannot be read stops the training; action='skip' trains on another one and lists it at the end.
+    unreadable_images=dict(type='UnreadableImagesHook', action='stop'),
+    # A training that was killed goes on as if it had not been.
+    seeded_epochs=dict(type='SeededEpochsHook'),
+    pending_validation=dict(type='PendingValidationHook'),
+    # The better of the raw and the averaged weights is kept, beside the last two checkpoints.
+    checkpoint=dict(type='BestWeightsHook', interval=1, max_keep_ckpts=2, save_best='multi-label/mAP', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )

@@ -5,5 +5,17 @@ from .best_weights_hook import BestWeightsHook
 from .check_labels_hook import CheckLabelsHook
 from .finite_loss_hook import FiniteLossHook
 from .fitted_thresholds_hook import FittedThresholdsHook
+from .pending_validation_hook import PendingValidationHook
+from .seeded_epochs_hook import SeededEpochsHook
+from .unreadable_images_hook import UnreadableImagesHook
 
-__all__ = ['AverageLossesHook', 'BestWeightsHook', 'CheckLabelsHook', 'FiniteLossHook', 'FittedThresholdsHook']
+__all__ = [
+    'AverageLossesHook',
+    'BestWeightsHook',
+    'CheckLabelsHook',
+    'FiniteLossHook',
+    'FittedThresholdsHook',
+    'PendingValidationHook',
+    'SeededEpochsHook',
+    'UnreadableImagesHook',
+]

@@ -1,9 +1,14 @@
 """Keep the better of the raw and the averaged weights."""
 
+from pathlib import Path
 from typing import Any, Dict, Optional
 
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import HOOKS
+
+from ..files import remove_unfinished, written_whole
+from .pending_validation_hook import VALIDATED_KEY
 
 
 @HOOKS.register_module()
@@ -13,7 +18,10 @@ class BestWeightsHook(CheckpointHook):
     With the host's ``EMAHook(evaluate_on_ema=True, evaluate_on_origin=True)`` both are evaluated, but the host compares
     and saves the averaged ones only. Here the better metric of the two counts, and the best checkpoint's ``state_dict``
     holds the weights that reached it, alone; ``meta['weights']`` says which: 'raw' or 'ema'. The checkpoints to resume
-    from are the host's. Without an ``EMAHook`` this is the host's hook.
+    from are the host's. Without an ``EMAHook`` the best checkpoint is the host's.
+
+    A checkpoint, and the file ``last_checkpoint``, is written whole or not at all, and an older one is removed only
+    after the newer one is on the disk; the host removes it before. So there is one to go on from at any moment.
 
     Args:
         save_best: Name of the metric that decides, 'auto' for the first one, or None for no best checkpoint.
@@ -33,6 +41,7 @@ class BestWeightsHook(CheckpointHook):
             )
         super().__init__(*args, save_best=save_best, **kwargs)
         self._weights_to_save: Optional[str] = None
+        self._best_so_far: Optional[str] = None
 
     def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
         """Reduce a best checkpoint to the better weights. The ``EMAHook`` has put the averaged ones first by now.
@@ -48,22 +57,90 @@ class BestWeightsHook(CheckpointHook):
             checkpoint['state_dict'] = {name: raw_weights[f'module.{name}'] for name in checkpoint['state_dict']}
         checkpoint['meta'] = dict(checkpoint['meta'], weights=self._weights_to_save)
 
+    def before_train(self, runner) -> None:
+        """Remove what a killed training was writing, and what it had no time to remove.
+
+        Args:
+            runner: The runner.
+        """
+        super().before_train(runner)
+        if is_main_process():
+            for folder in {str(runner.work_dir), str(self.out_dir)}:
+                remove_unfinished(folder)
+
+    def after_val_epoch(self, runner, metrics: Dict[str, float]) -> None:
+        """Save the best weights, and that this epoch has been validated.
+
+        Args:
+            runner: The runner.
+            metrics: The metrics by name.
+        """
+        runner.message_hub.update_info(VALIDATED_KEY, runner.epoch)
+        super().after_val_epoch(runner, metrics)
+
     def _save_best_checkpoint(self, runner, metrics: Dict[str, float]) -> None:
-        if self.save_best == 'auto' and 'auto' in self.key_indicators:
+        if not self.save_best:
+            return
+        if 'auto' in self.key_indicators:
             self._init_rule(self.rules, [next(iter(metrics))])
-        if self.save_best:
-            key = self.key_indicators[0]
-            raw = runner.message_hub.log_scalars.get(f'val/{key}_origin')
-            if raw is not None:
-                raw_is_better = self.is_better_than[key](raw.current(), metrics[key])
-                self._weights_to_save = 'raw' if raw_is_better else 'ema'
-                metrics = dict(metrics, **{key: raw.current() if raw_is_better else metrics[key]})
+        key = self.key_indicators[0]
+        raw = runner.message_hub.log_scalars.get(f'val/{key}_origin')
+        if raw is not None:
+            raw_is_better = self.is_better_than[key](raw.current(), metrics[key])
+            self._weights_to_save = 'raw' if raw_is_better else 'ema'
+            metrics = dict(metrics, **{key: raw.current() if raw_is_better else metrics[key]})
+        # The host would remove the best checkpoint so far before it writes the new one.
+        self._best_so_far, self.best_ckpt_path = self.best_ckpt_path, None
         try:
             super()._save_best_checkpoint(runner, metrics)
         finally:
             self._weights_to_save = None
+            self._remove_former_best()
 
-    def _save_checkpoint_with_step(self, *args, **kwargs) -> None:
+    def _remove_former_best(self) -> None:
+        """Remove the best checkpoint of before if there is a better one by now; keep it as the best if not."""
+        former, self._best_so_far = self._best_so_far, None
+        if self.best_ckpt_path is None:
+            self.best_ckpt_path = former
+        elif former not in (None, self.best_ckpt_path):
+            self._remove(former)
+
+    def _save_checkpoint_with_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
         # The host calls this for the checkpoint to resume from, also at the end of _save_best_checkpoint.
         self._weights_to_save = None
-        super()._save_checkpoint_with_step(*args, **kwargs)
+        if self._best_so_far is not None:
+            # Once this checkpoint is written, none knows the former best one.
+            self._remove_former_best()
+        kept = list(self.keep_ckpt_ids) if self.max_keep_ckpts > 0 else []
+        present = kept if step in kept else [*kept, step]
+        if self.max_keep_ckpts > 0:
+            # All that are there when this one is written: if the process is killed before it removes the oldest, the
+            # resumed one does, as the host looks at these numbers.
+            runner.message_hub.update_info('keep_ckpt_ids', present)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            with written_whole(Path(runner.work_dir, 'last_checkpoint')) as unfinished:
+                unfinished.write_text(self.last_ckpt)
+        if self.max_keep_ckpts > 0:
+            for outdated in present[: -self.max_keep_ckpts]:
+                self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated)))
+            self.keep_ckpt_ids.clear()
+            self.keep_ckpt_ids.extend(present[-self.max_keep_ckpts :])
+
+    @master_only
+    def _remove(self, path: str) -> None:
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)

@@ -15,6 +15,10 @@ from . import jpeg
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 
 
+class UnreadableImageError(ValueError):
+    """An image file is missing or is not a whole image."""
+
+
 @TRANSFORMS.register_module()
 class LoadCheckedImage(LoadImageFromFile):
     """The host's ``LoadImageFromFile``, which refuses broken files by name and can decode JPEGs at a smaller size.
@@ -30,7 +34,8 @@ class LoadCheckedImage(LoadImageFromFile):
 
     Raises:
         ValueError: ``min_size`` is not positive, or is given together with another ``color_type`` than 'color' or
-            another ``imdecode_backend`` than 'cv2'; or a file is missing or is not a whole image.
+            another ``imdecode_backend`` than 'cv2'.
+        UnreadableImageError: A file is missing or is not a whole image. UnreadableImagesHook says what then happens.
 
     Required key: ``img_path``. Added keys: ``img`` (H, W, 3) in BGR, ``img_shape``, and ``ori_shape``, the height and
     width of the image in full.
@@ -59,7 +64,7 @@ class LoadCheckedImage(LoadImageFromFile):
             ``ignore_empty=True``.
 
         Raises:
-            ValueError: The file is missing or is not a whole image.
+            UnreadableImageError: The file is missing or is not a whole image.
         """
         path = results['img_path']
         try:
@@ -67,7 +72,7 @@ class LoadCheckedImage(LoadImageFromFile):
         except Exception as error:
             if self.ignore_empty:
                 return None
-            raise ValueError(
+            raise UnreadableImageError(
                 f'Expected {path} to be an image, but it cannot be read: {error!r}. Restore the file, or take it out '
                 'of the annotations.'
             ) from error
