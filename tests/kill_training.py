@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -80,14 +81,16 @@ def start(cfg: Config, resume: bool = False) -> int:
         return process
     status = 1
     try:
-        with Path(cfg.work_dir, 'output.txt').open('ab', buffering=0) as output:
-            for stream in (1, 2):
-                os.dup2(output.fileno(), stream)
+        # To the end of the process: what is printed by others goes there too.
+        sys.stdout = sys.stderr = output = Path(cfg.work_dir, 'output.txt').open('a', buffering=1)
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
         train(cfg, resume)
         status = 0
-    except BaseException as error:
-        print(f'{type(error).__name__}: {error}', flush=True)
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
         os._exit(status)
 
 
@@ -160,14 +163,14 @@ def _equal(one: Any, other: Any) -> bool:
 
 def kill_and_resume(cfg: Config, kind: str, delay: float) -> Dict[str, Any]:
     """A row of the table: when the training was killed, what was there then, and the results after resuming."""
-    work_dir = Path(cfg.work_dir)
+    work_dir, epochs = Path(cfg.work_dir), cfg.train_cfg.max_epochs
     process = start(cfg)
     when = kill(process, kind, delay, work_dir)
     status = finish(process)
     there = sorted(path.name for path in work_dir.glob('epoch_*.pth'))
     if finish(start(cfg, resume=True)):
         raise RuntimeError((work_dir / 'output.txt').read_text()[-3000:])
-    return dict(kind=kind, when=when, status=status, there=there, results=results(work_dir))
+    return dict(kind=kind, when=when, status=status, there=there, results=results(work_dir, epochs))
 
 
 def run_distributed(cfg: Config, delays: List[float], port: int) -> int:
