@@ -60,7 +60,8 @@ def short_config(work_dir: Path, workers: int = 2, scenes: int = 96, epochs: int
         loader.update(num_workers=workers, persistent_workers=workers > 0)
         loader.dataset.num_scenes = scenes
     cfg.merge_from_dict(settings)
-    cfg.work_dir, cfg.experiment_name = str(work_dir), work_dir.name
+    # The host keeps logs of the process by this name.
+    cfg.work_dir, cfg.experiment_name = str(work_dir), '_'.join(work_dir.parts[1:])
     return cfg
 
 
@@ -117,8 +118,18 @@ def _victim(process: int, kind: str, work_dir: Path) -> Optional[int]:
         return process
     if kind == 'data worker':
         children = Path(f'/proc/{process}/task/{process}/children').read_text().split()
-        return int(children[0]) if children else None
+        # A worker is a copy of the training; git and the like are not.
+        command = _command(str(process))
+        workers = [child for child in children if _command(child) == command]
+        return int(workers[0]) if workers else None
     return None
+
+
+def _command(process: str) -> bytes:
+    try:
+        return Path(f'/proc/{process}/cmdline').read_bytes()
+    except OSError:
+        return b''
 
 
 def results(work_dir: Path, epochs: int = EPOCHS) -> Dict[str, Any]:

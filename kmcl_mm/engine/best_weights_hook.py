@@ -95,7 +95,8 @@ class BestWeightsHook(CheckpointHook):
             super()._save_best_checkpoint(runner, metrics)
         finally:
             self._weights_to_save = None
-            self._remove_former_best()
+        # Not where writing failed: then the former one is the best there is.
+        self._remove_former_best()
 
     def _remove_former_best(self) -> None:
         """Remove the best checkpoint of before if there is a better one by now; keep it as the best if not."""

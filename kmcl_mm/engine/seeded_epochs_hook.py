@@ -47,7 +47,6 @@ class SeededEpochsHook(Hook):
         _keep_order(runner)
         self._dataset = runner.train_dataloader.dataset
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._items_before = self._dataset.__dict__.get('__getitems__')
         self._dataset.__getitems__ = SeededItems(items_of(self._dataset), runner.seed, self._epoch)
 
     def before_train_epoch(self, runner) -> None:
@@ -82,12 +81,8 @@ class SeededEpochsHook(Hook):
         Args:
             runner: The runner.
         """
-        if self._dataset is None:
-            return
-        if self._items_before is None:
-            del self._dataset.__getitems__
-        else:
-            self._dataset.__getitems__ = self._items_before
+        if self._dataset is not None:
+            self._dataset.__dict__.pop('__getitems__', None)
 
 
 def _keep_order(runner) -> None:

@@ -1,4 +1,4 @@
-"""A hook that kills its own process."""
+"""Hooks that kill their own process."""
 
 import os
 import signal
@@ -16,4 +16,16 @@ class DieInIteration(Hook):
 
     def after_train_iter(self, runner, **_) -> None:
         if runner.iter == self.iteration:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@HOOKS.register_module()
+class DieWhileValidating(Hook):
+    """Kill the training with SIGKILL in the middle of the validation of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def after_val_iter(self, runner, **_) -> None:
+        if runner.epoch == self.epoch:
             os.kill(os.getpid(), signal.SIGKILL)

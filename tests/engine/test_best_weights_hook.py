@@ -1,8 +1,11 @@
 """The hook in a real training of a model of one weight, whose metric is how near the weight is to a goal."""
 
+import errno
+
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.fileio import LocalBackend
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
@@ -50,7 +53,7 @@ def train(work_dir, moves, goal, ema=True, **hook):
         default_hooks=dict(checkpoint=hook),
         custom_hooks=[dict(type='EMAHook', momentum=0.5, evaluate_on_ema=True, evaluate_on_origin=True)] if ema else [],
         default_scope='mmpretrain',
-        experiment_name=work_dir.name,
+        experiment_name='_'.join(work_dir.parts[1:]),
     )
     runner.train()
     return (
@@ -90,3 +93,57 @@ def test_without_a_best_checkpoint(tmp_path):
 def test_a_single_metric_decides():
     with pytest.raises(ValueError, match=r"`save_best`.*one metric.*but got \['mAP', 'f1'\]"):
         BestWeightsHook(save_best=['mAP', 'f1'])
+
+
+def names(work_dir):
+    return sorted(path.name for path in work_dir.iterdir() if path.is_file() and path.suffix != '.py')
+
+
+def test_the_checkpoints_that_stay(tmp_path):
+    train(tmp_path / 'one', [1, 1, 1], goal=3, interval=1, max_keep_ckpts=1)
+    assert names(tmp_path / 'one') == ['best_nearness_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
+    train(tmp_path / 'two', [1, -2, 2], goal=0, interval=1, max_keep_ckpts=2)
+    assert names(tmp_path / 'two') == ['best_nearness_epoch_2.pth', 'epoch_2.pth', 'epoch_3.pth', 'last_checkpoint']
+    assert (tmp_path / 'two/last_checkpoint').read_text() == str(tmp_path / 'two/epoch_3.pth')
+
+
+@pytest.mark.parametrize('full_at', ['epoch_2.pth', 'best_nearness_epoch_2.pth'])
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch, full_at):
+    """The disk is full in the middle of a checkpoint; the message names the file, and the older ones are whole."""
+    put = LocalBackend.put
+
+    def put_half(self, content, path):
+        if not str(path).endswith(full_at):
+            return put(self, content, path)
+        put(self, content[: len(content) // 2], path)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(LocalBackend, 'put', put_half)
+    with pytest.raises(OSError, match=rf'{full_at} cannot be written: No space left.*Free some space.*--resume'):
+        train(tmp_path / 'run', [1, 1, 1], goal=3, interval=1, max_keep_ckpts=1)
+    last = 1 if full_at == 'epoch_2.pth' else 2
+    assert names(tmp_path / 'run') == ['best_nearness_epoch_1.pth', f'epoch_{last}.pth', 'last_checkpoint']
+    assert torch.load(tmp_path / f'run/epoch_{last}.pth', weights_only=False)['meta']['epoch'] == last
+
+
+@pytest.mark.parametrize('keep', [1, 2])
+def test_at_any_moment_there_is_a_whole_one(tmp_path, monkeypatch, keep):
+    """Before each removal of a file, the one that takes its place is there and can be read."""
+    remove, seen = LocalBackend.remove, []
+
+    def look_and_remove(self, path):
+        kind = 'best' if 'best' in str(path) else 'epoch'
+        others = [other for other in (tmp_path / 'run').glob(f'{kind}_*.pth') if str(other) != str(path)]
+        seen.append([torch.load(other, weights_only=False)['meta']['epoch'] for other in others])
+        remove(self, path)
+
+    monkeypatch.setattr(LocalBackend, 'remove', look_and_remove)
+    train(tmp_path / 'run', [1, 1, 1], goal=3, interval=1, max_keep_ckpts=keep)
+    assert len(seen) == (4 if keep == 1 else 3) and all(seen)
+
+
+def test_what_a_killed_training_left_is_removed(tmp_path):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/.unfinished_1_epoch_1.pth').write_text('half')
+    train(tmp_path / 'run', [1, 1, 1], goal=3, interval=1, max_keep_ckpts=1)
+    assert not any(name.startswith('.') for name in names(tmp_path / 'run'))

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.engine.die_hook import DieInIteration
+from tests.engine import die_hook  # noqa: F401
 from tests.kill_training import differences, finish, results, short_config, start
 
 
@@ -15,7 +15,7 @@ def config(work_dir, workers, seeded=True, **settings):
 
 def killed_and_resumed(tmp_path, name, workers, kill_in, **settings):
     cfg, dying = (config(tmp_path / name, workers, **settings) for _ in range(2))
-    dying.custom_hooks.append(dict(type=DieInIteration, iteration=kill_in))
+    dying.custom_hooks.append(dict(type='DieInIteration', iteration=kill_in))
     assert finish(start(dying)) == -9
     assert finish(start(cfg, resume=True)) == 0
     return results(tmp_path / name, 3)
