@@ -123,13 +123,26 @@ def test_train_test_and_resume(small_config, tmp_path):
     assert len(parts['message_hub']['log_scalars']['train/loss'].data[0]) == 9
 
 
-@pytest.mark.parametrize('tool', ['train', 'test'])
-def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, tool):
-    bad = tmp_path / 'bad.pth'
+@pytest.mark.parametrize(
+    'door', ['resume', 'automatic resume', 'load_from', 'test', 'show_predictions', 'fit_thresholds']
+)
+def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, door):
+    """At each door that a checkpoint comes in by."""
+    config, work_dir = small_config(), tmp_path / 'run'
+    work_dir.mkdir()
+    bad = work_dir / 'epoch_1.pth'
     torch.save(dict(state_dict={}, meta={}, extra=ATTACKS[1]), bad)
-    options = dict(train=['--resume', bad], test=[bad])[tool]
-    output = run(sys.executable, f'tools/{tool}.py', small_config(), *options, '--work-dir', tmp_path / 'run', expect=1)
-    assert f'ValueError: Expected the checkpoint {bad}' in output and 'could run code' in output
+    (work_dir / 'last_checkpoint').write_text(str(bad))
+    command = {
+        'resume': ['tools/train.py', config, '--resume', bad, '--work-dir', work_dir],
+        'automatic resume': ['tools/train.py', config, '--resume', '--work-dir', work_dir],
+        'load_from': ['tools/train.py', config, '--work-dir', work_dir, '--cfg-options', f'load_from={bad}'],
+        'test': ['tools/test.py', config, bad, '--work-dir', work_dir],
+        'show_predictions': ['tools/show_predictions.py', config, bad, '--out', tmp_path / 'grid.png'],
+        'fit_thresholds': ['tools/fit_thresholds.py', config, bad],
+    }[door]
+    output = run(sys.executable, *command, expect=1)
+    assert f'Expected the checkpoint {bad}' in output and 'could run code' in output
     assert not (ROOT / 'pwned').exists()
 
 
