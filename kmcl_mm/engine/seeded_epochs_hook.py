@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import HOOKS
 
-from ..datasets.items import SeededItems, items_of, seeds
+from .items import SeededItems, items_of, seeds
 
 # Where a checkpoint's log has the seed of the order of the images.
 _SAMPLER_SEED_KEY = 'sampler_seed'

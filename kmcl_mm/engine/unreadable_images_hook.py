@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
-from ..datasets.items import ReadableItems, items_of
 from .finite_loss_hook import ACTIONS
+from .items import ReadableItems, items_of
 
 _RECORD = 'unreadable_images.tsv'
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from mmengine.runner import Runner
 
-from kmcl_mm.datasets.transforms.loading import UnreadableImageError
 from kmcl_mm.engine import UnreadableImagesHook
+from kmcl_mm.errors import UnreadableImageError
 from kmcl_mm.host import fit_to_machine
 from tests.kill_training import short_config
 

@@ -9,14 +9,11 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import FileClient, get
 from mmpretrain.registry import TRANSFORMS
 
+from ...errors import UnreadableImageError
 from . import jpeg
 
 # How many times smaller a JPEG can be decoded, the most first.
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-
-
-class UnreadableImageError(ValueError):
-    """An image file is missing or is not a whole image."""
 
 
 @TRANSFORMS.register_module()

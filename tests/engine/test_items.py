@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from kmcl_mm.datasets.items import ReadableItems, SeededItems, items_of, seeds
-from kmcl_mm.datasets.transforms.loading import UnreadableImageError
+from kmcl_mm.engine.items import ReadableItems, SeededItems, items_of, seeds
+from kmcl_mm.errors import UnreadableImageError
 
 
 class Draws(Dataset):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .transforms.loading import UnreadableImageError
+from ..errors import UnreadableImageError
 
 
 def items_of(dataset: Dataset) -> Callable[[Sequence[int]], List]:
