@@ -12,8 +12,8 @@ from mmpretrain.apis import get_model
 from mmpretrain.structures import DataSample
 from torch.utils.data import DataLoader
 
-from . import host
-from .engine.fitted_thresholds_hook import use_fitted_thresholds
+from .. import host
+from ..engine.fitted_thresholds_hook import use_fitted_thresholds
 
 
 def load_classifier(cfg: Config, checkpoint: str) -> Tuple[BaseModel, Dict[str, Any]]:

@@ -1,0 +1,99 @@
+"""Which labels a checkpoint predicts, and from which scores on."""
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from torch import nn
+
+Thresholds = Union[float, Mapping[str, float]]
+
+
+def label_names(checkpoint: Dict[str, Any], cfg: Config, head: nn.Module) -> List[str]:
+    """Names of a checkpoint's labels, in the order of its scores.
+
+    Args:
+        checkpoint: The checkpoint; a training by MMEngine leaves the names in its meta data.
+        cfg: The configuration, whose test data may name labels as well.
+        head: The classifier's head, of K labels.
+
+    Returns:
+        The K names.
+
+    Raises:
+        ValueError: The checkpoint has no names, or others than the head or the configuration.
+    """
+    names = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    if not names:
+        raise ValueError(
+            "Expected the checkpoint to have its labels' names under meta / dataset_meta / classes, but there are "
+            'none. Take one that tools/train.py wrote.'
+        )
+    num_classes = getattr(head, 'num_classes', len(names))
+    if len(names) != num_classes:
+        raise ValueError(
+            f'Expected the checkpoint to name the {num_classes} labels of the head, but it names {len(names)}: '
+            f'{list(names)}. Take the configuration that it was trained with.'
+        )
+    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    configured = (dataset.get('metainfo') or {}).get('classes')
+    if configured and not isinstance(configured, str) and list(configured) != list(names):
+        raise ValueError(
+            f'Expected the checkpoint to be of the labels of the configuration, {list(configured)}, but it is of '
+            f'{list(names)}. Take the configuration that it was trained with.'
+        )
+    return list(names)
+
+
+def thresholds_of(model: BaseModel, names: Sequence[str], given: Optional[Thresholds] = None) -> Optional[np.ndarray]:
+    """The score from which each label is predicted.
+
+    Args:
+        model: The classifier; its head has the checkpoint's fitted thresholds, or one for all.
+        names: Names of the K labels.
+        given: What to take instead: one for all, or one for each label by its name.
+
+    Returns:
+        Thresholds (K,), or None where the head predicts its highest labels and none were given.
+
+    Raises:
+        ValueError: A threshold outside [0, 1], or of other labels.
+    """
+    if given is None:
+        if model.head.thr is None:
+            return None
+        return torch.as_tensor(model.head.thr).cpu().expand(len(names)).numpy()
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            raise ValueError(f'Expected argument `thr` to name the labels {list(names)}, but got {list(given)}.')
+        given = [given[name] for name in names]
+    thresholds = np.broadcast_to(np.asarray(given, np.float32), len(names))
+    if not ((thresholds >= 0) & (thresholds <= 1)).all():
+        raise ValueError(f'Expected argument `thr` to be in [0, 1], but got {given}.')
+    return thresholds
+
+
+def chosen_labels(
+    scores: np.ndarray, names: Sequence[str], thresholds: Optional[np.ndarray], topk: Optional[int]
+) -> Dict[str, float]:
+    """Predicted labels of an image with their scores, the highest first.
+
+    Args:
+        scores: Scores (K,).
+        names: Names of the K labels.
+        thresholds: Thresholds (K,); a label is predicted whose score reaches its own. Not used with ``topk``.
+        topk: Predict this many of the highest scores instead.
+
+    Returns:
+        Scores by name.
+
+    Example:
+        >>> import numpy as np
+        >>> chosen_labels(np.array([0.25, 0.75, 0.5]), ('cat', 'dog', 'fish'), np.array([0.2, 0.8, 0.4]), None)
+        {'fish': 0.5, 'cat': 0.25}
+    """
+    order = np.argsort(-scores, kind='stable')
+    chosen = order[:topk] if topk is not None else order[scores[order] >= thresholds[order]]
+    return {names[k]: float(scores[k]) for k in chosen}

@@ -1,0 +1,73 @@
+"""A small classifier, its checkpoint, and images that it reads."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.apis import get_model
+
+import kmcl_mm
+
+LABELS = ('crack', 'rust', 'leak')
+
+
+@pytest.fixture(scope='session')
+def small_cfg() -> Config:
+    """The configuration for own data at 64 px, with timm's smallest network."""
+    cfg = kmcl_mm.get_config('kmcl_tresnet_m_custom')
+    cfg.merge_from_dict(
+        {
+            'model.backbone': dict(
+                _delete_=True, type='TIMMBackbone', model_name='test_resnet', features_only=False, pretrained=False
+            ),
+            'model.head.in_channels': 96,
+            'test_dataloader.dataset.pipeline': [
+                dict(type='LoadCheckedImage', min_size=64),
+                dict(type='Resize', scale=(64, 64), interpolation='bilinear'),
+                dict(type='PackInputs'),
+            ],
+        }
+    )
+    return cfg
+
+
+@pytest.fixture(scope='session')
+def classifier(small_cfg):
+    """The model with weights and statistics of its norms as a training might leave them."""
+    torch.manual_seed(0)
+    model = get_model(small_cfg)
+    model.init_weights()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    return model.eval()
+
+
+@pytest.fixture
+def save_checkpoint(classifier, tmp_path):
+    """Write a checkpoint with this meta data beside the labels' names."""
+
+    def save(**meta):
+        path = tmp_path / 'model.pth'
+        meta = dict(dict(dataset_meta=dict(classes=LABELS)), **meta)
+        torch.save(dict(state_dict=classifier.state_dict(), meta=meta), path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images of several sizes and kinds, one of them in a folder within, and one that is cut short."""
+    folder = tmp_path / 'photos'
+    (folder / 'more').mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for name, shape in {'a.jpg': (80, 120), 'b.png': (64, 64), 'c.jpg': (300, 200), 'more/d.JPG': (70, 65)}.items():
+        coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), cv2.resize(coarse, shape[::-1]))
+    (folder / 'broken.jpg').write_bytes((folder / 'a.jpg').read_bytes()[:500])
+    (folder / 'notes.txt').write_text('no image')
+    return folder

@@ -1,0 +1,71 @@
+"""Predict the labels of images: print them, write them as a table, draw them."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import mmcv
+from mmengine.config import Config, DictAction
+
+from kmcl_mm.files import written_whole
+from kmcl_mm.inference import KMCLInferencer, Predictions
+from kmcl_mm.inference.tables import ENDINGS, write_predictions
+from kmcl_mm.visualization import draw_sample_grid
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='the configuration')
+    parser.add_argument('checkpoint', help='the checkpoint')
+    parser.add_argument('inputs', nargs='+', help="images, folders, or patterns such as 'photos/*.jpg'")
+    parser.add_argument('--out', type=Path, help=f'the table to write, ending in {", ".join(ENDINGS)}')
+    parser.add_argument('--show-dir', type=Path, help='folder for a picture of each image with its labels')
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument('--thr', type=float, help="score from which a label is predicted (the checkpoint's thresholds)")
+    rule.add_argument('--topk', type=int, help='predict this many labels an image instead')
+    parser.add_argument('--embedding', action='store_true', help='write the embeddings into the table as well')
+    parser.add_argument('--batch-size', type=int, default=32, help='images that the network gets at once (%(default)s)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
+    )
+    args = parser.parse_args()
+    if args.out and args.out.suffix not in ENDINGS:
+        parser.error(f'--out must end in one of {", ".join(ENDINGS)}, but is {args.out}')
+    if args.embedding and not args.out:
+        parser.error('--embedding needs --out, the table to write them into')
+    return args
+
+
+def draw(predictions: Predictions, folder: Path) -> None:
+    """A picture of each image with its labels, numbered in the order of the predictions."""
+    for number, prediction in enumerate(predictions.images):
+        path = folder / f'{number:05d}_{Path(prediction.source).stem}.png'
+        labels = [f'{name} {score:.0%}' for name, score in prediction.labels.items()]
+        image = mmcv.imread(prediction.source, channel_order='rgb')
+        with written_whole(path) as unfinished:
+            draw_sample_grid([image], [None], [labels], Path(prediction.source).name, unfinished)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
+    predictions = inferencer(args.inputs, thr=args.thr, topk=args.topk, with_embedding=args.embedding)
+    for prediction in predictions.images:
+        labels = ', '.join(f'{name} {score:.0%}' for name, score in prediction.labels.items())
+        print(f'{prediction.source}: {labels or "no label"}')
+    for skipped in predictions.skipped:
+        print(f'Skipped {skipped.source}: {skipped.reason}', file=sys.stderr)
+    if args.out:
+        write_predictions(predictions, inferencer.labels, args.out)
+        print(f'Table of {len(predictions.images)} images: {args.out}')
+    if args.show_dir:
+        draw(predictions, args.show_dir)
+        print(f'{len(predictions.images)} pictures: {args.show_dir}')
+    if not predictions.images:
+        raise SystemExit('None of the images could be read.')
+
+
+if __name__ == '__main__':
+    main()
