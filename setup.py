@@ -50,9 +50,11 @@ setup(
         'host': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.5', 'onedl-mmpretrain>=1.3.6'],
         # The handwritten digits of the embedded data set.
         'demo': ['scikit-learn'],
-        # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, and setuptools to
-        # build the wheel that a test looks into.
-        'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'torchmetrics', 'setuptools>=70.1'],
+        # Export to ONNX, and the runtime that runs the file.
+        'deploy': ['onnx', 'onnxruntime'],
+        # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to build
+        # the wheel that a test looks into, and ONNX with its runtime, the judge of exported files.
+        'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'torchmetrics', 'setuptools>=70.1', 'onnx', 'onnxruntime'],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
