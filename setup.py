@@ -52,8 +52,8 @@ setup(
         'demo': ['scikit-learn'],
         # Export to ONNX, and the runtime that runs the file.
         'deploy': ['onnx', 'onnxruntime'],
-        # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to build
-        # the wheel that a test looks into, and ONNX with its runtime, the judge of exported files.
+        # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to
+        # build the wheel that a test looks into, and ONNX with its runtime, the judge of exported files.
         'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'torchmetrics', 'setuptools>=70.1', 'onnx', 'onnxruntime'],
     },
     classifiers=[

@@ -1,6 +1,8 @@
-"""The package's configurations by name, in a checkout and away from one."""
+"""Configurations: a user's by path, the package's by name, in a checkout and away from one."""
 
+import copy
 from pathlib import Path
+from typing import Any, Dict, Optional, Union
 
 from mmengine.config import Config
 
@@ -46,3 +48,53 @@ def get_config(name: str) -> Config:
         names = ', '.join(sorted(path.stem for path in folder.glob('*.py')))
         raise ValueError(f'Expected argument `name` to be one of {names}, but got {name!r}.')
     return Config.fromfile(path)
+
+
+def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, Any]] = None) -> Config:
+    """Load a configuration, with settings on top.
+
+    Args:
+        config: The path of its file, the name of one of the package's, or a configuration.
+        options: Settings to override, by name, such as ``{'model.head.thr': 0.5}``.
+
+    Returns:
+        The configuration, to be changed; a copy of one that was given.
+
+    Raises:
+        ValueError: There is none, it cannot be read, or it does not take a setting.
+
+    Example:
+        >>> from kmcl_mm.config import load_config
+        >>> load_config('kmcl_tresnet_l_coco', {'model.head.thr': 0.5}).model.head.thr
+        0.5
+    """
+    if isinstance(config, Config):
+        loaded = copy.deepcopy(config)
+    elif Path(config).suffix:
+        loaded = _read(Path(config))
+    else:
+        loaded = get_config(str(config))
+    try:
+        loaded.merge_from_dict(options or {})
+    except Exception as error:
+        raise ValueError(
+            f'Expected the configuration {_name(config)} to take the settings {options}, but it does not: {error!r}. '
+            'Name settings that it has, as its file nests them.'
+        ) from error
+    return loaded
+
+
+def _read(path: Path) -> Config:
+    if not path.is_file():
+        raise ValueError(
+            f'Expected {path} to be a configuration, but there is no such file. Check the path; it starts from '
+            f'{Path.cwd()}.'
+        )
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # A configuration is a program: it can fail in any way.
+        raise ValueError(f'Expected {path} to be a configuration, but it cannot be read: {error!r}.') from error
+
+
+def _name(config: Union[str, Path, Config]) -> str:
+    return str(config.filename if isinstance(config, Config) else config)

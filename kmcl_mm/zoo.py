@@ -10,8 +10,7 @@ from mmpretrain.apis import get_model as build_model
 
 from . import host
 from .config import config_folder, get_config
-from .conversion import convert, is_converted, read_checkpoint, weights_in
-from .engine.fitted_thresholds_hook import use_fitted_thresholds
+from .conversion import load_weights
 
 
 def list_models(pattern: str = '*') -> List[str]:
@@ -56,25 +55,7 @@ def get_model(name: str, pretrained: Union[str, Path, None] = None) -> BaseModel
     host.leave_out_pretrained_weights(cfg)
     model = build_model(cfg)
     if pretrained is not None:
-        _load(model, pretrained)
+        initial = load_weights(model, pretrained).initial
+        if initial:
+            warnings.warn(f'{pretrained} has no {", ".join(initial)}: they keep their initial values.', stacklevel=2)
     return model
-
-
-def _load(model: BaseModel, path: Union[str, Path]) -> None:
-    content = read_checkpoint(path)
-    weights = weights_in(content, path)
-    tensors = weights.tensors if is_converted(weights) else convert(weights, model).state_dict
-    expected = model.state_dict()
-    wrong = [key for key in expected if key not in tensors and not key.startswith('head.')]
-    wrong += [key for key, value in tensors.items() if key not in expected or expected[key].shape != value.shape]
-    if wrong:
-        raise ValueError(
-            f'Expected argument `pretrained` to be a checkpoint of this model, but {path} differs in {len(wrong)} '
-            f'tensors, {wrong[0]} for one. Use a checkpoint of this configuration.'
-        )
-    model.load_state_dict(tensors, strict=False)
-    initial = [key for key in expected if key not in tensors]
-    if initial:
-        warnings.warn(f'{path} has no {", ".join(initial)}: they keep their initial values.', stacklevel=3)
-    if is_converted(weights):
-        use_fitted_thresholds(model, content)

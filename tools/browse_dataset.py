@@ -6,24 +6,22 @@ from typing import Dict, Optional
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmpretrain.registry import DATASETS
 
+from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.visualization import draw_sample_grid
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='the configuration')
+    add_config_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('samples.png'), help='the picture to write (%(default)s)')
     parser.add_argument('--num-images', type=int, default=9, help='number of samples in the picture (%(default)s)')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='(%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='which samples, and how they are augmented (%(default)s)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
     args = parser.parse_args()
     if args.num_images < 1:
         parser.error(f'--num-images must be at least 1, but is {args.num_images}')
@@ -37,8 +35,7 @@ def original_of(info: Dict) -> Optional[np.ndarray]:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
     class_names = dataset.metainfo['classes']
@@ -57,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

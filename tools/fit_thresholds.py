@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Tuple
 
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 from torch import Tensor
 
+from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
 from kmcl_mm.evaluation import MultiLabelF1
 from kmcl_mm.evaluation.multilabel_f1 import precision_recall_f1_of_labels
@@ -23,14 +24,11 @@ FEW_IMAGES = 20
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='the configuration')
+    add_config_argument(parser)
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('--goal', choices=GOALS, default='f1', help='what the thresholds are for (%(default)s)')
     parser.add_argument('--wished', type=float, help='the precision or recall to reach on validation images, in (0, 1]')
     parser.add_argument('--out', type=Path, help='the checkpoint to write (CHECKPOINT with _thresholds in its name)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
     args = parser.parse_args()
     if args.goal != 'f1' and args.wished is None:
         parser.error(f'--goal {args.goal} needs --wished, the {args.goal} to reach, such as --wished 0.9')
@@ -78,8 +76,7 @@ def print_change(classes, before: Tensor, after: Tensor, scores: Tensor, target:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     model, checkpoint = load_classifier(cfg, args.checkpoint)
     if model.head.thr is None:
         raise ValueError(
@@ -115,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

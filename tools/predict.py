@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import mmcv
-from mmengine.config import Config, DictAction
 
+from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.files import written_whole
 from kmcl_mm.inference import KMCLInferencer, Predictions
 from kmcl_mm.inference.tables import ENDINGS, write_predictions
@@ -15,7 +16,7 @@ from kmcl_mm.visualization import draw_sample_grid
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='the configuration')
+    add_config_argument(parser)
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('inputs', nargs='+', help="images, folders, or patterns such as 'photos/*.jpg'")
     parser.add_argument('--out', type=Path, help=f'the table to write, ending in {", ".join(ENDINGS)}')
@@ -25,9 +26,6 @@ def parse_args() -> argparse.Namespace:
     rule.add_argument('--topk', type=int, help='predict this many labels an image instead')
     parser.add_argument('--embedding', action='store_true', help='write the embeddings into the table as well')
     parser.add_argument('--batch-size', type=int, default=32, help='images that the network gets at once (%(default)s)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
     args = parser.parse_args()
     if args.out and args.out.suffix not in ENDINGS:
         parser.error(f'--out must end in one of {", ".join(ENDINGS)}, but is {args.out}')
@@ -48,8 +46,7 @@ def draw(predictions: Predictions, folder: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
     predictions = inferencer(args.inputs, thr=args.thr, topk=args.topk, with_embedding=args.embedding)
     for prediction in predictions.images:
@@ -68,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 from mmpretrain.structures import label_to_onehot
 
+from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.evaluation import PerLabelAP
 from kmcl_mm.evaluation.samples import scores_and_target, stack
 from kmcl_mm.functional.checks import UNKNOWN
@@ -18,13 +19,10 @@ from kmcl_mm.visualization import draw_prediction_grid
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='the configuration')
+    add_config_argument(parser)
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('--out', type=Path, default=Path('predictions.png'), help='the picture to write (%(default)s)')
     parser.add_argument('--num-images', type=int, default=12, help='number of images in the picture (%(default)s)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
     args = parser.parse_args()
     if args.num_images < 1:
         parser.error(f'--num-images must be at least 1, but is {args.num_images}')
@@ -33,8 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     model, _ = load_classifier(cfg, args.checkpoint)
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     evaluator = Evaluator([PerLabelAP()])
@@ -63,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -27,6 +27,7 @@ from mmpretrain.structures import DataSample
 from torch.optim.lr_scheduler import OneCycleLR
 
 import kmcl_mm  # noqa: F401
+from kmcl_mm.config import load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,9 +48,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load_config(path: str, args: argparse.Namespace) -> Config:
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(args.cfg_options)
+def config_with_head_options(path: str, args: argparse.Namespace) -> Config:
+    cfg = load_config(path, args.cfg_options)
     init_default_scope(cfg.default_scope)
     if cfg.model.head.type == 'KMCLHead':
         cfg.merge_from_dict({f'model.head.{key}': value for key, value in args.head_options.items()})
@@ -125,12 +125,12 @@ def main() -> None:
     args = parse_args()
     path = args.work_dir / 'features.npz'
     if not path.is_file():
-        extract_features(load_config(args.configs[0], args), path)
+        extract_features(config_with_head_options(args.configs[0], args), path)
     arrays = dict(np.load(path))
     settings = str(arrays.pop('settings'))
     data = {name: torch.from_numpy(array) for name, array in arrays.items()}
     for config in args.configs:
-        cfg = load_config(config, args)
+        cfg = config_with_head_options(config, args)
         if feature_settings(cfg) != settings:
             raise ValueError(
                 f'Expected the features in {path} to be of the backbone and data of {config}, but they are of '

@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import traceback
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Optional
 
 import torch
@@ -80,7 +80,7 @@ def run_tool(name: str) -> None:
 
     Faults: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it. Its
     OneCycle schedule divides by zero where the rate rises for one step. Weights that cannot be fetched end in an error
-    of the network.
+    of the network. Its configurations are read by :func:`kmcl_mm.config.load_config`, whose errors say what to do.
 
     Args:
         name: Name of the tool: 'train' or 'test'. Its options come from the command line.
@@ -89,8 +89,11 @@ def run_tool(name: str) -> None:
         ImportError: The installed MMPretrain came without its tools.
         SystemExit: With what to do, for the last two of the faults.
     """
+    from ..config import load_config
+
     tool = _load_tool(name)
     merge_args = tool.merge_args
+    tool.Config = SimpleNamespace(fromfile=load_config)
 
     def merge_args_and_fit(cfg, args):
         cfg = merge_args(cfg, args)

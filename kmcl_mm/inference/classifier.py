@@ -1,22 +1,22 @@
 """From a configuration and a checkpoint to predictions."""
 
-from typing import Any, Dict, Iterator, List, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple, Union
 
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from mmengine.utils import track_iter_progress
 from mmpretrain.apis import get_model
 from mmpretrain.structures import DataSample
 from torch.utils.data import DataLoader
 
 from .. import host
-from ..engine.fitted_thresholds_hook import use_fitted_thresholds
+from ..conversion import load_weights
 
 
-def load_classifier(cfg: Config, checkpoint: str) -> Tuple[BaseModel, Dict[str, Any]]:
+def load_classifier(cfg: Config, checkpoint: Union[str, Path]) -> Tuple[BaseModel, Dict[str, Any]]:
     """Build a configuration's model with a checkpoint's weights and, where it has some, its fitted thresholds.
 
     Args:
@@ -27,16 +27,30 @@ def load_classifier(cfg: Config, checkpoint: str) -> Tuple[BaseModel, Dict[str, 
         The model in evaluation mode, on a GPU if there is one, and the checkpoint.
 
     Raises:
-        ValueError: The checkpoint is not whole or could run code.
-        RuntimeError: It is of another model.
+        ValueError: The checkpoint is not whole, could run code, lacks weights or is of another model; or the model of
+            the configuration cannot be built.
+        FileNotFoundError: There is no such checkpoint.
     """
-    init_default_scope(cfg.default_scope)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    model = _build(cfg)
+    content, initial = load_weights(model, checkpoint)
+    if initial:
+        raise ValueError(
+            f'Expected {checkpoint} to have all weights of the model, but it has no {", ".join(initial)}: it would '
+            'predict at random. Train it first (load_from).'
+        )
+    return model, content
+
+
+def _build(cfg: Config) -> BaseModel:
+    if 'model' not in cfg:
+        raise ValueError('Expected the configuration to have a `model`, but it has none. Name one of a training.')
     host.leave_out_pretrained_weights(cfg)
     host.allow_no_workers(cfg)
-    model = get_model(cfg, device='cuda' if torch.cuda.is_available() else 'cpu')
-    content = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
-    use_fitted_thresholds(model, content)
-    return model, content
+    try:
+        return get_model(cfg, device='cuda' if torch.cuda.is_available() else 'cpu')
+    except Exception as error:  # Any setting may be wrong in any way.
+        raise ValueError(f'Expected the configuration to have a model that can be built, but: {error}') from error
 
 
 def predict(model: BaseModel, loader: DataLoader) -> Iterator[Tuple[Dict[str, Any], List[DataSample]]]:

@@ -1,6 +1,5 @@
 """Predictions for images by path, folder, pattern or array."""
 
-import copy
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -10,7 +9,7 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.utils import track_iter_progress
 
-from ..config import get_config
+from ..config import load_config
 from ..functional.checks import check_at_least, check_choice
 from ..functional.uncertainty import mixture_surprise, score_entropy
 from .classifier import load_classifier
@@ -65,8 +64,7 @@ class KMCLInferencer:
         is_fast: Use a faster form of the network where it gives the first images the same scores, to 1e-4.
 
     Raises:
-        ValueError: The checkpoint is not whole, could run code, or does not name the head's labels.
-        RuntimeError: It is of another model.
+        ValueError: The checkpoint is not whole, could run code, is of another model, or does not name its labels.
 
     Attributes:
         labels: Names of the K labels.
@@ -163,23 +161,6 @@ class KMCLInferencer:
             embedding, logits = head.pre_logits(features), head(features)
         embeddings = embedding.cpu().numpy() if with_embedding else [None] * len(images)
         return logits.sigmoid().cpu().numpy(), score_entropy(logits).tolist(), surprise, embeddings
-
-
-def load_config(config: Union[str, Path, Config]) -> Config:
-    """A configuration that may be changed.
-
-    Args:
-        config: A configuration, the path of its file, or the name of one of the package's.
-
-    Returns:
-        The configuration, a copy of one that was given.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    if isinstance(config, Config):
-        return copy.deepcopy(config)
-    return Config.fromfile(config) if str(config).endswith('.py') else get_config(str(config))
 
 
 def _check_sizes(names: List[str], samples: List[Dict]) -> None:

@@ -103,7 +103,7 @@ def test_the_tool_on_broken_data(root, tmp_path):
 @pytest.mark.parametrize(
     'content, options, message',
     [
-        (None, [], 'there is no configuration'),
+        (None, [], 'there is no such file'),
         ('x = (', [], 'cannot be read'),
         ('x = 1', [], 'to have a data set in `train_dataloader`'),
         ('x = 1', ['--workers', '0'], '--workers must be at least 1'),

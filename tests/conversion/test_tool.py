@@ -96,7 +96,10 @@ def test_a_failure_leaves_what_was_there(convert, published, tmp_path, monkeypat
         (['in.ckpt', './in.ckpt'], 'OUT must be another file than IN'),
         (['in.ckpt', 'out.pth', '--cfg-options', 'a=1'], '--cfg-options needs --config'),
         (['nowhere.ckpt', 'out.pth'], 'Expected a checkpoint at nowhere.ckpt'),
-        (['in.ckpt', 'out.pth', '--config', 'nowhere.py'], 'there is no configuration nowhere.py'),
+        (
+            ['in.ckpt', 'out.pth', '--config', 'nowhere.py'],
+            'Expected nowhere.py to be a configuration, but there',
+        ),
         (['in.ckpt', 'out.pth', '--entry', 'ema'], "`entry` to be one of ['']"),
         (['in.ckpt', 'out.pth'], 'Expected in.ckpt to hold one of tresnet_m'),
     ],

@@ -9,8 +9,8 @@ from mmengine.runner import Runner
 
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.tables import write_predictions
+from tests.attacks import ATTACKS
 from tests.inference.conftest import LABELS
-from tests.test_host import ATTACKS
 
 pandas = pytest.importorskip('pandas')
 

@@ -5,8 +5,8 @@ import sys
 import pandas
 import torch
 
+from tests.attacks import ATTACKS
 from tests.conftest import ROOT
-from tests.test_host import ATTACKS
 from tests.test_tools import run
 
 

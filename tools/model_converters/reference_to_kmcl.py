@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Optional
 
-from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from kmcl_mm import host
+from kmcl_mm.command_line import add_config_options, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.conversion import (
     Weights,
     convert,
@@ -33,9 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--entry', help='where in the checkpoint the weights lie (wherever there are some; averaged ones first)'
     )
     parser.add_argument('--dry-run', action='store_true', help='print what would become of each weight, write nothing')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
+    add_config_options(parser)
     return parser
 
 
@@ -44,10 +43,7 @@ def build_model(config: Optional[Path], options: dict, weights: Weights) -> nn.M
     init_default_scope('mmpretrain')
     if config is None:
         return MODELS.build(model_of(weights))
-    if not config.is_file():
-        raise ValueError(f'there is no configuration {config}')
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(options)
+    cfg = load_config(config, options)
     host.leave_out_pretrained_weights(cfg)
     return MODELS.build(cfg.model)
 
@@ -61,11 +57,8 @@ def main() -> None:
         parser.error(f'OUT must be another file than IN: {args.out}')
     if args.cfg_options and args.config is None:
         parser.error('--cfg-options needs --config')
-    try:
-        weights = weights_in(read_checkpoint(args.source), args.source, args.entry)
-        conversion = convert(weights, build_model(args.config, args.cfg_options, weights))
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    weights = weights_in(read_checkpoint(args.source), args.source, args.entry)
+    conversion = convert(weights, build_model(args.config, args.cfg_options, weights))
     print(format_conversion(weights, conversion))
     if args.dry_run:
         print('Nothing was written.')
@@ -75,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

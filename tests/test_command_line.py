@@ -1,0 +1,57 @@
+import runpy
+import sys
+
+import pytest
+from mmengine.registry import Registry
+
+from kmcl_mm.command_line import run_command
+from kmcl_mm.functional.checks import check_at_least
+from tests.conftest import ROOT
+
+TOOLS = ('browse_dataset', 'check_dataset', 'train', 'test', 'predict', 'show_predictions', 'fit_thresholds')
+
+
+def refused():
+    check_at_least('number', 0, 1)
+
+
+def test_what_the_package_refuses_is_a_message(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_command(refused)
+    assert stopped.value.code == 2
+    assert 'error: Expected argument `number` to be at least 1, but got 0' in capsys.readouterr().err
+
+
+def test_the_host_may_wrap_it(capsys):
+    things = Registry('things')
+
+    @things.register_module()
+    class Thing:
+        def __init__(self):
+            refused()
+
+    with pytest.raises(SystemExit):
+        run_command(lambda: things.build(dict(type='Thing')))
+    assert '`number` to be at least 1' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('mistake', [lambda: int('x'), lambda: check_at_least('number', 'x', 1)])
+def test_other_errors_keep_their_traceback(mistake):
+    with pytest.raises((ValueError, TypeError)):
+        run_command(mistake)
+
+
+def test_what_a_tool_returns():
+    assert run_command(lambda: 3) == 3
+
+
+@pytest.mark.parametrize('tool', TOOLS)
+def test_every_tool_names_a_missing_configuration(tool, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = ['some.pth'] if tool in ('test', 'predict', 'show_predictions', 'fit_thresholds') else []
+    images = ['some.jpg'] if tool == 'predict' else []
+    monkeypatch.setattr(sys, 'argv', [f'{tool}.py', 'nowhere.py', *checkpoint, *images])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / f'tools/{tool}.py'), run_name='__main__')
+    assert stopped.value.code == 2
+    assert 'Expected nowhere.py to be a configuration, but there is no such file' in capsys.readouterr().err
