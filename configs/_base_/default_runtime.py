@@ -14,6 +14,8 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # An image that cannot be read stops the training; action='skip' trains on another one and lists it at the end.
     unreadable_images=dict(type='UnreadableImagesHook', action='stop'),
+    # Several processes validate and go on with the same statistics of their norms.
+    average_buffers=dict(type='AverageBuffersHook'),
     # A training that was killed goes on as if it had not been.
     seeded_epochs=dict(type='SeededEpochsHook'),
     pending_validation=dict(type='PendingValidationHook'),

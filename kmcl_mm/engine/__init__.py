@@ -1,5 +1,6 @@
 """Hooks that the host lacks."""
 
+from .average_buffers_hook import AverageBuffersHook
 from .average_losses_hook import AverageLossesHook
 from .best_weights_hook import BestWeightsHook
 from .check_labels_hook import CheckLabelsHook
@@ -10,6 +11,7 @@ from .seeded_epochs_hook import SeededEpochsHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
+    'AverageBuffersHook',
     'AverageLossesHook',
     'BestWeightsHook',
     'CheckLabelsHook',

@@ -1,0 +1,26 @@
+"""The same norm statistics in all processes."""
+
+from mmengine.dist import all_reduce_params
+from mmengine.hooks import EMAHook, SyncBuffersHook
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class AverageBuffersHook(SyncBuffersHook):
+    """Average the norms' statistics over the processes at the end of each epoch, those of an ``EMAHook`` as well.
+
+    Each process gathers statistics of its own images, and a checkpoint has those of the first process alone. Without
+    this hook every process would validate its part of the images with other statistics than a test of the checkpoint
+    has, and a training that is resumed would go on with other ones. In one process it does nothing.
+    """
+
+    def after_train_epoch(self, runner) -> None:
+        """Average the buffers.
+
+        Args:
+            runner: The runner.
+        """
+        super().after_train_epoch(runner)
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):
+                all_reduce_params(hook.ema_model.buffers(), op='mean')
