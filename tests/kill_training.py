@@ -189,10 +189,10 @@ def run_distributed(cfg: Config, delays: List[float], port: int) -> int:
     work_dir = Path(cfg.work_dir)
     work_dir.mkdir(parents=True)
     cfg.dump(work_dir / 'config.py')
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={port}']
-    command += [f'--max-restarts={len(delays)}', '--monitor-interval=0.2', 'tools/train.py', work_dir / 'config.py']
-    command += ['--launcher', 'pytorch', '--work-dir', work_dir, '--resume']
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    command = ['tools/dist_train.sh', work_dir / 'config.py', 2, '--work-dir', work_dir, '--resume']
+    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ['PATH']))
+    environment = dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PORT=str(port))
+    environment.update(MAX_RESTARTS=str(len(delays)))
     kills = 0
     with (work_dir / 'output.txt').open('w') as output:
         launcher = subprocess.Popen(
