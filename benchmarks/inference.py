@@ -1,9 +1,10 @@
 """Images a second of a network in several forms: python -m benchmarks.inference
 
-A network with random weights predicts one batch of random images in turn by each form: eager, as it was trained; folded,
-with norms folded into convolutions and channels last in memory, as KMCLInferencer does by itself; compiled, the folded
-one by torch.compile, which needs a C++ compiler; and onnxruntime, the file that tools/deploy/export.py writes. Prints a
-table with the largest change of a score, and writes inference.csv to the folder of --out. Ten minutes on two cores.
+A network with random weights predicts one batch of images in turn by each form: eager, as it was trained; folded, with
+norms folded into convolutions and channels last in memory, as KMCLInferencer does by itself; compiled, the folded one
+by torch.compile, which needs a C++ compiler; exported, the .pt2 file that tools/deploy/export.py writes, and
+onnxruntime, its .onnx file. Prints a table with the largest change of a score, and writes inference.csv to the folder
+of --out. The images are random numbers, or those of --photos FOLDER. Fifteen minutes on two cores.
 """
 
 import argparse
@@ -13,11 +14,12 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Callable, Dict, List, NamedTuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import onnxruntime
 import torch
+from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from torch import Tensor
@@ -25,6 +27,8 @@ from torch import Tensor
 import kmcl_mm
 from kmcl_mm.inference.export import Scores, export
 from kmcl_mm.inference.fast import speed_up
+from kmcl_mm.inference.inputs import find_sources
+from kmcl_mm.inference.preprocessing import Preprocessing
 
 CONFIGS = ('kmcl_tresnet_m_coco', 'kmcl_tresnet_l_coco', 'kmcl_efficientnet-lite0_voc07')
 SIZE = 224
@@ -43,7 +47,7 @@ class Row(NamedTuple):
 
 
 def build(config: str) -> BaseModel:
-    """A configuration's model as if it had been trained: its norms have statistics of images, and signs of their own."""
+    """A configuration's model as if it had been trained, with norms that are no identity."""
     torch.manual_seed(0)
     model = kmcl_mm.get_model(config).train()
     with torch.no_grad():
@@ -62,7 +66,10 @@ def forms(model: BaseModel, images: Tensor, folder: Path) -> Dict[str, Form]:
     if not speed_up(fast, images):
         raise RuntimeError('The folded form changes the scores.')
     compiled = torch.compile(Scores(fast))
-    export(model, dict(height=SIZE, width=SIZE), folder / 'model.onnx')
+    size = dict(height=SIZE, width=SIZE)
+    for name in ('model.onnx', 'model.pt2'):
+        export(model, size, folder / name)
+    exported = torch.export.load(folder / 'model.pt2').module()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(folder / 'model.onnx', options, providers=['CPUExecutionProvider'])
@@ -71,14 +78,26 @@ def forms(model: BaseModel, images: Tensor, folder: Path) -> Dict[str, Form]:
         'eager': lambda: Scores(model)(images).numpy(),
         'folded': lambda: Scores(fast)(images).numpy(),
         'compiled': lambda: compiled(images).numpy(),
+        'exported': lambda: exported(images).numpy(),
         'onnxruntime': lambda: session.run(None, dict(images=pixels))[0],
     }
 
 
-def measure(config: str, images: Tensor, repeats: int) -> List[Row]:
+def load(config: str, model: BaseModel, number: int, photos: Optional[Path]) -> Tensor:
+    """Images as the network gets them: photos, prepared as in a test, or random numbers."""
+    if photos is None:
+        return torch.randn(number, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    prepare = Preprocessing(kmcl_mm.get_config(config))
+    samples = [prepare(path) for path in find_sources(photos)[:number]]
+    return model.data_preprocessor(default_collate(samples))['inputs']
+
+
+def measure(config: str, number: int, photos: Optional[Path], repeats: int) -> List[Row]:
     """Median of each form's time, taken in turn after a call that is not counted."""
     with TemporaryDirectory() as folder, torch.no_grad():
-        known = forms(build(config), images, Path(folder))
+        model = build(config)
+        images = load(config, model, number, photos)
+        known = forms(model, images, Path(folder))
         scores = {name: form() for name, form in known.items()}
         seconds = {name: [] for name in known}
         for _ in range(repeats):
@@ -104,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('configs', nargs='*', default=CONFIGS, help='names of configurations (%(default)s)')
     parser.add_argument('--images', nargs='+', type=int, default=[1, 16], help='images in a batch')
+    parser.add_argument('--photos', type=Path, help='folder of images to predict (random numbers)')
     parser.add_argument('--repeats', type=int, default=5, help='batches that are timed')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmarks'), help='folder of inference.csv')
     args = parser.parse_args()
@@ -113,8 +133,7 @@ def main() -> None:
     rows = []
     for config in args.configs:
         for number in args.images:
-            images = torch.randn(number, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-            for row in measure(config, images, args.repeats):
+            for row in measure(config, number, args.photos, args.repeats):
                 rows.append(row)
                 print(
                     f'{row.config:32}{row.images:7}  {row.form:12}{row.images_per_second:9.1f}'
