@@ -1,8 +1,11 @@
+import pickle
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 
 from kmcl_mm.models import KMCLHead
+from tests.attacks import ATTACKS
 
 
 @pytest.mark.parametrize(
@@ -16,3 +19,13 @@ def test_every_tresnet_carries_the_head(name, channels):
         head = KMCLHead(num_classes=80, in_channels=channels)
         logits = head(neck(backbone(torch.empty(2, 3, 64, 64))))
     assert logits.shape == (2, 80)
+
+
+@pytest.mark.parametrize('attack', ATTACKS)
+def test_pretrained_weights_that_run_code_are_refused(tmp_path, monkeypatch, attack):
+    """timm loads them; what it lets through differs from one of its releases to the next."""
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict={}, extra=attack), 'bad.pth')
+    with pytest.raises((RuntimeError, pickle.UnpicklingError)):
+        MODELS.build(dict(type='TIMMBackbone', model_name='test_resnet', checkpoint_path='bad.pth'))
+    assert [path.name for path in tmp_path.iterdir()] == ['bad.pth']
