@@ -1,5 +1,7 @@
 """A small classifier, its checkpoint, and images that it reads."""
 
+import copy
+
 import cv2
 import numpy as np
 import pytest
@@ -71,3 +73,22 @@ def folder(tmp_path):
     (folder / 'broken.jpg').write_bytes((folder / 'a.jpg').read_bytes()[:500])
     (folder / 'notes.txt').write_text('no image')
     return folder
+
+
+@pytest.fixture(scope='session')
+def training_cfg(small_cfg, tmp_path_factory) -> Config:
+    """The small configuration with 12 training images of its own, one of which is cut short."""
+    root = tmp_path_factory.mktemp('training')
+    (root / 'images').mkdir()
+    random, rows = np.random.default_rng(1), ['image,labels']
+    for number in range(12):
+        coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / f'images/{number:02d}.jpg'), cv2.resize(coarse, (200 + number, 90)))
+        rows.append(f'{number:02d}.jpg,{"|".join(LABELS[: number % 4])}')
+    broken = root / 'images/05.jpg'
+    broken.write_bytes(broken.read_bytes()[:500])
+    (root / 'train.csv').write_text('\n'.join(rows))
+    cfg = copy.deepcopy(small_cfg)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.dataset.data_root = str(root)
+    return cfg

@@ -1,0 +1,159 @@
+"""An index of similar images from the training data of a configuration."""
+
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+import cv2
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmengine.config import Config
+from mmengine.utils import track_iter_progress
+from mmpretrain.registry import DATASETS, TRANSFORMS
+from mmpretrain.structures import label_to_onehot
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from ..functional.checks import check_at_least
+from .inferencer import KMCLInferencer, Prediction
+from .preprocessing import Skipped
+from .similar import ImageIndex, fingerprint_of
+
+# Pixels of the longer side, and JPEG quality, of the pictures in the index: about 4 kB each.
+THUMBNAIL_SIZE = 160
+_QUALITY = 80
+
+
+def build_index(
+    inferencer: KMCLInferencer, cfg: Config, num_images: Optional[int] = None
+) -> Tuple[ImageIndex, List[Skipped]]:
+    """Embed the training images of a configuration as its test pipeline prepares them, with a progress bar.
+
+    Args:
+        inferencer: The classifier.
+        cfg: Its configuration. The images come from the data set of ``train_dataloader``, loaded by its workers.
+        num_images: Take this many, drawn with a fixed seed. Default: all.
+
+    Returns:
+        The index, and the images that could not be read.
+
+    Raises:
+        ValueError: There is no training data set, it has other labels than the classifier, none of its images can be
+            read, or ``num_images`` is less than 1.
+    """
+    dataset = _loading_dataset(cfg)
+    classes = list(dataset.metainfo.get('classes') or ())
+    if classes != inferencer.labels:
+        raise ValueError(
+            f'Expected the training data to have the labels of the checkpoint, {inferencer.labels}, but it has '
+            f'{classes}. Take the configuration that the checkpoint was trained with.'
+        )
+    if num_images is not None:
+        check_at_least('num_images', num_images, 1)
+        dataset = Subset(dataset, np.sort(np.random.default_rng(0).permutation(len(dataset))[:num_images]).tolist())
+    loader = DataLoader(
+        _Images(dataset, len(classes)),
+        batch_size=inferencer.batch_size,
+        num_workers=cfg.train_dataloader.get('num_workers', 0),
+        collate_fn=list,
+    )
+    images: List[_Image] = []
+    predictions: List[Prediction] = []
+    skipped: List[Skipped] = []
+    for batch in track_iter_progress((loader, len(loader))):
+        loaded = [item for item in batch if isinstance(item, _Image)]
+        skipped += [item for item in batch if isinstance(item, Skipped)]
+        if loaded:
+            arrays = [image.pixels for image in loaded]
+            predictions += inferencer(arrays, with_embedding=True, with_progress=False).images
+            images += [image._replace(pixels=None) for image in loaded]
+    print()
+    if not images:
+        raise ValueError(
+            f'Expected the training data to have images, but none of {len(skipped)} can be read. The first, '
+            f'{skipped[0].source}: {skipped[0].reason}.'
+            if skipped
+            else 'Expected the training data to have images, but it has none.'
+        )
+    return _as_index(images, predictions, inferencer, cfg), skipped
+
+
+class _Image(NamedTuple):
+    """An image (H, W, 3) in BGR as it was loaded, its labels (K,), and its small JPEG."""
+
+    name: str
+    pixels: Optional[np.ndarray]
+    target: np.ndarray
+    thumbnail: bytes
+
+
+class _Images(Dataset):
+    """Images of a data set that loads, and prepares nothing."""
+
+    def __init__(self, dataset: Dataset, num_classes: int) -> None:
+        self._dataset, self._num_classes = dataset, num_classes
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, place: int) -> Union[_Image, Skipped]:
+        try:
+            item = self._dataset[place]
+        except Exception as error:  # a data set may read anything, and fail in any way
+            return Skipped(f'image {place}', str(error))
+        path = item.get('img_path')
+        target = item['gt_score'] if 'gt_score' in item else label_to_onehot(item['gt_label'], self._num_classes)
+        return _Image(
+            Path(path).name if path else f'image {place}',
+            item['img'],
+            np.asarray(target).astype(np.int8),
+            thumbnail_of(item['img']),
+        )
+
+
+def thumbnail_of(image: np.ndarray) -> bytes:
+    """A small JPEG of an image.
+
+    Args:
+        image: The image (H, W, 3) in BGR, uint8.
+
+    Returns:
+        The JPEG; its longer side has at most 160 pixels.
+    """
+    factor = min(1, THUMBNAIL_SIZE / max(image.shape[:2]))
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+
+
+def _loading_dataset(cfg: Config) -> Dataset:
+    """The training data set, with the loading of the test pipeline alone."""
+    dataset = cfg.get('train_dataloader', {}).get('dataset')
+    if dataset is None:
+        raise ValueError('Expected the configuration to have train_dataloader.dataset, but there is none.')
+    first = cfg.test_dataloader.dataset.pipeline[0]
+    loads = issubclass(TRANSFORMS.get(first['type']), LoadImageFromFile)
+    return DATASETS.build(_with_pipeline(dataset.to_dict(), [first] if loads else []))
+
+
+def _with_pipeline(dataset: Dict[str, Any], pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """The configuration of a data set with this pipeline, without wrappers that show images more than once."""
+    if 'dataset' in dataset:
+        return _with_pipeline(dataset['dataset'], pipeline)
+    if 'datasets' in dataset:
+        return dict(dataset, datasets=[_with_pipeline(part, pipeline) for part in dataset['datasets']])
+    return dict(dataset, pipeline=pipeline)
+
+
+def _as_index(
+    images: List[_Image], predictions: List[Prediction], inferencer: KMCLInferencer, cfg: Config
+) -> ImageIndex:
+    surprise = [np.nan if prediction.surprise is None else prediction.surprise for prediction in predictions]
+    return ImageIndex(
+        labels=tuple(inferencer.labels),
+        fingerprint=fingerprint_of(inferencer.model.head, cfg),
+        names=tuple(image.name for image in images),
+        embeddings=np.stack([prediction.embedding for prediction in predictions]).astype(np.float32),
+        target=np.stack([image.target for image in images]),
+        thumbnails=tuple(image.thumbnail for image in images),
+        score_entropy=np.array([prediction.score_entropy for prediction in predictions], np.float32),
+        surprise=np.array(surprise, np.float32),
+    )
