@@ -171,7 +171,8 @@ def fingerprint_of(head: nn.Module, cfg: Config) -> str:
     for name, tensor in sorted(head.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(json.dumps(cfg.to_dict()['test_dataloader']['dataset']['pipeline'], default=str).encode())
+    pipeline = cfg.to_dict()['test_dataloader']['dataset']['pipeline']
+    digest.update(json.dumps(pipeline, sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 

@@ -126,13 +126,16 @@ def test_it_is_read_as_it_was_written(tmp_path):
         index.save(tmp_path / 'index.pkl')
 
 
-def test_the_fingerprint_tells_trainings_and_pipelines_apart(training_cfg, save_checkpoint):
+def test_the_fingerprint_tells_trainings_and_pipelines_apart(training_cfg, save_checkpoint, tmp_path):
     inferencer = KMCLInferencer(training_cfg, save_checkpoint())
     with_thresholds = KMCLInferencer(training_cfg, save_checkpoint(thresholds=dict.fromkeys(LABELS, 0.3)))
     head = inferencer.model.head
     before = fingerprint_of(head, training_cfg)
     inferencer(np.zeros((64, 64, 3), np.uint8), with_progress=False)
     assert before == fingerprint_of(head, training_cfg) == fingerprint_of(with_thresholds.model.head, training_cfg)
+    # The same from a file, whose keys have another order.
+    training_cfg.dump(tmp_path / 'small.py')
+    assert before == fingerprint_of(head, Config.fromfile(tmp_path / 'small.py'))
     other = Config(dict(training_cfg.to_dict()))
     other.test_dataloader.dataset.pipeline[1]['scale'] = (96, 96)
     assert before != fingerprint_of(head, other)

@@ -1,0 +1,226 @@
+"""The page: an image to drop, thresholds to slide, labels, their uncertainty, and similar images."""
+
+from html import escape
+from typing import Optional, Tuple
+
+import gradio as gr
+import numpy as np
+
+from ..inference import KMCLInferencer, Prediction
+from ..inference.labels import thresholds_of
+from ..inference.similar import ImageIndex
+from .render import render_bars, render_refusal, render_similar, render_uncertainty
+from .uncertainty import uncertainty_of
+from .upload_component import uploaded_image
+from .uploads import RefusedUpload, check_upload
+
+# Pictures of similar images.
+NUM_SIMILAR = 8
+# Where the sliders stand for a head that predicts its highest labels, until one is moved.
+_MIDDLE = 0.5
+# Seconds between clean-ups of uploaded files, and how old a file is then.
+_DELETE_CACHE = (600, 3600)
+
+
+class Page:
+    """What the page does, without its looks.
+
+    Args:
+        inferencer: The classifier.
+        index: The training images, or None to show no similar ones.
+
+    Attributes:
+        labels: Names of the K labels.
+        thresholds: The checkpoint's thresholds (K,), or None where its head predicts the ``topk`` highest labels.
+    """
+
+    def __init__(self, inferencer: KMCLInferencer, index: Optional[ImageIndex] = None) -> None:
+        self._inferencer, self._index = inferencer, index
+        self.labels = inferencer.labels
+        self.thresholds = thresholds_of(inferencer.model, self.labels)
+        self._topk = inferencer.model.head.topk if self.thresholds is None else None
+
+    def predict(self, path: str) -> Prediction:
+        """Predict an uploaded file, read as tools/predict.py reads it.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The prediction, with its embedding.
+
+        Raises:
+            RefusedUpload: It is no image, is too large, or is damaged.
+        """
+        check_upload(path)
+        predictions = self._inferencer(path, with_embedding=True, with_progress=False)
+        if predictions.skipped:
+            raise RefusedUpload('This image is damaged: it cannot be decoded. Save it again, or take another one.')
+        return predictions.images[0]
+
+    def bars(self, scores: Optional[np.ndarray], thresholds: Optional[np.ndarray]) -> str:
+        """The labels at these thresholds, as HTML.
+
+        Args:
+            scores: Scores (K,), or None before there is an image.
+            thresholds: Thresholds (K,), or None to predict the head's ``topk`` highest labels.
+
+        Returns:
+            HTML.
+        """
+        return render_bars(scores, self.labels, thresholds, self._topk)
+
+    def show(
+        self, path: Optional[str], thresholds: Optional[np.ndarray]
+    ) -> Tuple[Optional[np.ndarray], str, str, str, str]:
+        """All that the page shows of an image.
+
+        Args:
+            path: The uploaded file, or None where it was taken away.
+            thresholds: Thresholds (K,), or None.
+
+        Returns:
+            Scores (K,) or None, and as HTML why the file was refused, the labels, the uncertainty and the similar
+            images; empty where there is nothing to show.
+        """
+        if path is None:
+            return None, '', self.bars(None, thresholds), '', ''
+        try:
+            prediction = self.predict(path)
+        except RefusedUpload as refusal:
+            return None, render_refusal(str(refusal)), self.bars(None, thresholds), '', ''
+        similar = '' if self._index is None else render_similar(prediction, self._index, NUM_SIMILAR)
+        uncertainty = render_uncertainty(uncertainty_of(prediction, self._index))
+        return prediction.scores, '', self.bars(prediction.scores, thresholds), uncertainty, similar
+
+    def set_all(self, value: float, scores: Optional[np.ndarray]) -> Tuple[np.ndarray, str]:
+        """One threshold for all labels.
+
+        Args:
+            value: The threshold.
+            scores: Scores (K,) of the image that is shown, or None.
+
+        Returns:
+            Thresholds (K,), and the labels as HTML.
+        """
+        thresholds = np.full(len(self.labels), value, np.float32)
+        return thresholds, self.bars(scores, thresholds)
+
+    def set_one(
+        self, label: Optional[int], value: float, thresholds: Optional[np.ndarray], scores: Optional[np.ndarray]
+    ) -> Tuple[Optional[np.ndarray], str]:
+        """Another threshold for one label.
+
+        Args:
+            label: Index of the label, or None where none is chosen.
+            value: Its threshold.
+            thresholds: Thresholds (K,) of all labels, or None.
+            scores: Scores (K,) of the image that is shown, or None.
+
+        Returns:
+            Thresholds (K,), and the labels as HTML.
+        """
+        if label is not None:
+            thresholds = self._numbers(thresholds).copy()
+            thresholds[label] = value
+        return thresholds, self.bars(scores, thresholds)
+
+    def threshold_of(self, label: Optional[int], thresholds: Optional[np.ndarray]) -> float:
+        """Where the slider of one label stands.
+
+        Args:
+            label: Index of the label, or None where none is chosen.
+            thresholds: Thresholds (K,), or None.
+
+        Returns:
+            Its threshold.
+        """
+        return float(self._numbers(thresholds)[label or 0])
+
+    def common_threshold(self) -> float:
+        """Where the slider of all labels stands at first: the mean of the checkpoint's thresholds."""
+        return float(self._numbers(self.thresholds).mean())
+
+    def describe_thresholds(self) -> str:
+        """What the checkpoint predicts by, in a sentence."""
+        if self.thresholds is None:
+            return f'The checkpoint predicts the {self._topk} labels with the highest scores. A slider changes that.'
+        lowest, highest = self.thresholds.min(), self.thresholds.max()
+        if lowest == highest:
+            return f'The checkpoint has one threshold for all labels, {lowest:.2f}.'
+        return f'The checkpoint has a fitted threshold for each label, {lowest:.2f} to {highest:.2f}.'
+
+    def _numbers(self, thresholds: Optional[np.ndarray]) -> np.ndarray:
+        return np.full(len(self.labels), _MIDDLE, np.float32) if thresholds is None else thresholds
+
+
+def make_blocks(page: Page, title: str) -> gr.Blocks:
+    """Lay out the page.
+
+    Args:
+        page: What it does.
+        title: Its title.
+
+    Returns:
+        Gradio's blocks, to be launched by :func:`kmcl_mm.webapp.server.running_page`.
+    """
+    quietly = dict(show_progress='hidden', api_visibility='private', trigger_mode='always_last')
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=_DELETE_CACHE) as blocks:
+        thresholds, scores = gr.State(page.thresholds), gr.State(None)
+        gr.HTML(f'<h1 class="kmcl-title">{escape(title)}</h1>')
+        with gr.Row():
+            with gr.Column():
+                image = uploaded_image(label='Image', sources=['upload', 'clipboard'], height=360, elem_id='image')
+                refusal = gr.HTML(elem_id='refusal')
+                with gr.Accordion('Thresholds'):
+                    gr.Markdown(page.describe_thresholds())
+                    common = gr.Slider(
+                        0, 1, page.common_threshold(), step=0.01, label='All labels', buttons=[], elem_id='all-labels'
+                    )
+                    label = gr.Dropdown(page.labels, value=None, type='index', label='One label', elem_id='label')
+                    single = gr.Slider(
+                        0,
+                        1,
+                        step=0.001,
+                        label='Its threshold',
+                        interactive=True,
+                        visible=False,
+                        buttons=[],
+                        elem_id='one-label',
+                    )
+                    reset = gr.Button("Back to the checkpoint's thresholds", size='sm', elem_id='reset')
+            with gr.Column():
+                bars = gr.HTML(page.bars(None, page.thresholds), elem_id='labels')
+                uncertainty = gr.HTML(elem_id='uncertainty')
+        similar = gr.HTML(elem_id='similar')
+
+        image.change(
+            page.show,
+            [image, thresholds],
+            [scores, refusal, bars, uncertainty, similar],
+            api_visibility='private',
+            show_progress_on=[bars],
+            trigger_mode='always_last',
+        )
+        common.input(page.set_all, [common, scores], [thresholds, bars], **quietly).then(
+            page.threshold_of, [label, thresholds], single, **quietly
+        )
+        label.input(
+            lambda label, thresholds: gr.Slider(value=page.threshold_of(label, thresholds), visible=label is not None),
+            [label, thresholds],
+            single,
+            **quietly,
+        )
+        single.input(page.set_one, [label, single, thresholds, scores], [thresholds, bars], **quietly)
+        reset.click(
+            lambda label, scores: (
+                page.thresholds,
+                page.bars(scores, page.thresholds),
+                page.common_threshold(),
+                page.threshold_of(label, page.thresholds),
+            ),
+            [label, scores],
+            [thresholds, bars, common, single],
+            **quietly,
+        )
+    return blocks

@@ -1,0 +1,127 @@
+"""Serve the page to this machine alone."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional
+from urllib.parse import unquote, urlsplit
+
+import gradio as gr
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..inference import KMCLInferencer
+from ..inference.similar import ImageIndex
+from .page import Page, make_blocks
+from .style import CSS, THEME
+
+ADDRESS = '127.0.0.1'
+_HOSTS = (ADDRESS, 'localhost')
+_FILE_ROUTES = ('/gradio_api/file=', '/gradio_api/file/', '/gradio_api/proxy=')
+
+
+@contextmanager
+def running_page(
+    inferencer: KMCLInferencer,
+    index: Optional[ImageIndex] = None,
+    port: int = 7860,
+    max_upload_mb: float = 20,
+    title: str = 'kmcl_mm',
+) -> Iterator[gr.Blocks]:
+    """Serve the page on 127.0.0.1 for as long as the context is entered.
+
+    Uploaded files lie in a temporary folder, which is removed at the end. GRADIO_* variables of the environment, which
+    could open the page to others, have no effect.
+
+    Args:
+        inferencer: The classifier.
+        index: The training images to show similar ones from, or None.
+        port: The port.
+        max_upload_mb: Largest upload in MB (10^6 bytes).
+        title: Title of the page.
+
+    Yields:
+        Gradio's blocks, which run; ``local_url`` is their address.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    with tempfile.TemporaryDirectory(prefix='kmcl_webapp_') as folder, _gradio_environment(folder):
+        blocks = make_blocks(Page(inferencer, index), title)
+        middleware = [
+            # Without it a page elsewhere could have its own name point here, and read what this one answers.
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS)),
+            Middleware(OwnPageOnly, folder=folder),
+        ]
+        try:
+            blocks.launch(
+                server_name=ADDRESS,
+                server_port=port,
+                max_file_size=int(max_upload_mb * 1e6),
+                app_kwargs=dict(middleware=middleware, openapi_url=None),
+                css=CSS,
+                theme=THEME,
+                footer_links=[],
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+            )
+            yield blocks
+        finally:
+            blocks.close(verbose=False)
+
+
+class OwnPageOnly:
+    """Middleware that answers the page itself, and gives it no file that was not uploaded to it.
+
+    Args:
+        app: What answers the other requests.
+        folder: Folder of the uploaded files.
+    """
+
+    def __init__(self, app: ASGIApp, folder: str) -> None:
+        self._app, self._folder = app, Path(folder).resolve()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it with status 403."""
+        if scope['type'] == 'http' and not (self._is_own(Headers(scope=scope)) and self._is_uploaded(scope['path'])):
+            await PlainTextResponse('Refused.', status_code=403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_own(self, headers: Headers) -> bool:
+        """Whether no other site's page sends the request."""
+        origin = headers.get('origin')
+        return origin is None or urlsplit(origin).netloc == headers.get('host')
+
+    def _is_uploaded(self, path: str) -> bool:
+        """Whether a request for a file, if it is one, is for an uploaded one."""
+        for route in _FILE_ROUTES:
+            if path.startswith(route):
+                return Path(unquote(path.removeprefix(route))).resolve().is_relative_to(self._folder)
+        return True
+
+
+@contextmanager
+def _gradio_environment(folder: str) -> Iterator[None]:
+    """The environment that Gradio reads, for a page that sends nothing elsewhere."""
+    before = {name: value for name, value in os.environ.items() if name.startswith('GRADIO_')}
+    own = dict(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED='False')
+    for name in before:
+        del os.environ[name]
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            del os.environ[name]
+        os.environ.update(before)
