@@ -18,6 +18,8 @@ from .uploads import RefusedUpload, check_upload
 NUM_SIMILAR = 8
 # Where the sliders stand for a head that predicts its highest labels, until one is moved.
 _MIDDLE = 0.5
+# Digits of a threshold on a slider.
+_DIGITS = 3
 # Seconds between clean-ups of uploaded files, and how old a file is then.
 _DELETE_CACHE = (600, 3600)
 
@@ -133,13 +135,13 @@ class Page:
             thresholds: Thresholds (K,), or None.
 
         Returns:
-            Its threshold.
+            Its threshold, to three digits.
         """
-        return float(self._numbers(thresholds)[label or 0])
+        return round(float(self._numbers(thresholds)[label or 0]), _DIGITS)
 
     def common_threshold(self) -> float:
         """Where the slider of all labels stands at first: the mean of the checkpoint's thresholds."""
-        return float(self._numbers(self.thresholds).mean())
+        return round(float(self._numbers(self.thresholds).mean()), _DIGITS)
 
     def describe_thresholds(self) -> str:
         """What the checkpoint predicts by, in a sentence."""
