@@ -52,9 +52,22 @@ setup(
         'demo': ['scikit-learn'],
         # Export to ONNX, and the runtime that runs the file.
         'deploy': ['onnx', 'onnxruntime'],
+        # The page in the browser.
+        'webapp': ['gradio>=6'],
         # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to
-        # build the wheel that a test looks into, and ONNX with its runtime, the judge of exported files.
-        'test': ['pytest>=8', 'hypothesis', 'scikit-learn', 'torchmetrics', 'setuptools>=70.1', 'onnx', 'onnxruntime'],
+        # build the wheel that a test looks into, ONNX with its runtime, the judge of exported files, and the page with
+        # what drives a Chromium through it (Debian's: apt-get install chromium).
+        'test': [
+            'pytest>=8',
+            'hypothesis',
+            'scikit-learn',
+            'torchmetrics',
+            'setuptools>=70.1',
+            'onnx',
+            'onnxruntime',
+            'gradio>=6',
+            'playwright',
+        ],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',

@@ -140,8 +140,8 @@ class Page:
         return round(float(self._numbers(thresholds)[label or 0]), _DIGITS)
 
     def common_threshold(self) -> float:
-        """Where the slider of all labels stands at first: the mean of the checkpoint's thresholds."""
-        return round(float(self._numbers(self.thresholds).mean()), _DIGITS)
+        """Where the slider of all labels stands at first: the mean of the checkpoint's thresholds, to 0.01."""
+        return round(float(self._numbers(self.thresholds).mean()), 2)
 
     def describe_thresholds(self) -> str:
         """What the checkpoint predicts by, in a sentence."""
@@ -177,14 +177,22 @@ def make_blocks(page: Page, title: str) -> gr.Blocks:
                 with gr.Accordion('Thresholds'):
                     gr.Markdown(page.describe_thresholds())
                     common = gr.Slider(
-                        0, 1, page.common_threshold(), step=0.01, label='All labels', buttons=[], elem_id='all-labels'
+                        0,
+                        1,
+                        page.common_threshold(),
+                        step=0.01,
+                        label='The same for all labels',
+                        buttons=[],
+                        elem_id='all-labels',
                     )
-                    label = gr.Dropdown(page.labels, value=None, type='index', label='One label', elem_id='label')
+                    label = gr.Dropdown(
+                        page.labels, value=None, type='index', label='For one label alone', elem_id='label'
+                    )
                     single = gr.Slider(
                         0,
                         1,
                         step=0.001,
-                        label='Its threshold',
+                        label='Threshold of this label',
                         interactive=True,
                         visible=False,
                         buttons=[],

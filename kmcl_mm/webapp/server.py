@@ -41,7 +41,7 @@ def running_page(
         inferencer: The classifier.
         index: The training images to show similar ones from, or None.
         port: The port.
-        max_upload_mb: Largest upload in MB (10^6 bytes).
+        max_upload_mb: Largest upload in MB (2^20 bytes).
         title: Title of the page.
 
     Yields:
@@ -61,7 +61,7 @@ def running_page(
             blocks.launch(
                 server_name=ADDRESS,
                 server_port=port,
-                max_file_size=int(max_upload_mb * 1e6),
+                max_file_size=int(max_upload_mb * 2**20),
                 app_kwargs=dict(middleware=middleware, openapi_url=None),
                 css=CSS,
                 theme=THEME,

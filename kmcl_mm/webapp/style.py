@@ -34,6 +34,7 @@ CSS = """
     overflow-wrap: anywhere;
 }
 #refusal:not(:has(.kmcl-refusal)) { display: none; }
+.gradio-container:has(.kmcl-refusal) #image img { visibility: hidden; }
 .kmcl-similar { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 12px; }
 .kmcl-similar figure { margin: 0; }
 .kmcl-similar img {

@@ -46,8 +46,8 @@ def tab(browser, served):
 
 
 def drop(tab, path):
-    if tab.get_by_label('Clear').count():
-        tab.get_by_label('Clear').click()
+    if tab.get_by_role('button', name='Remove Image').count():
+        tab.get_by_role('button', name='Remove Image').click()
         expect(tab.locator('#labels')).to_contain_text('Drop an image')
     tab.locator('#image input[type=file]').set_input_files(path)
 

@@ -121,8 +121,8 @@ def test_large_uploads_are_refused(client, tmp_path):
     path = tmp_path / 'large.jpg'
     path.write_bytes(bytes(600_000))
     answer = upload(client, path)
-    assert answer.status_code == 413 and 'exceeded maximum allowed size of 500000 bytes' in answer.text
-    path.write_bytes(bytes(400_000))
+    assert answer.status_code == 413 and 'exceeded maximum allowed size of 524288 bytes' in answer.text
+    path.write_bytes(bytes(500_000))
     assert upload(client, path).status_code == 200
 
 
