@@ -52,32 +52,41 @@ def running_page(
     """
     with tempfile.TemporaryDirectory(prefix='kmcl_webapp_') as folder, _gradio_environment(folder):
         blocks = make_blocks(Page(inferencer, index), title)
-        middleware = [
-            # Without it a page elsewhere could have its own name point here, and read what this one answers.
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS)),
-            Middleware(OwnPageOnly, folder=folder),
-        ]
         try:
-            blocks.launch(
-                server_name=ADDRESS,
-                server_port=port,
-                max_file_size=int(max_upload_mb * 2**20),
-                app_kwargs=dict(middleware=middleware, openapi_url=None),
-                css=CSS,
-                theme=THEME,
-                footer_links=[],
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                run_history=False,
-                enable_monitoring=False,
-                ssr_mode=False,
-                pwa=False,
-                mcp_server=False,
-            )
+            _launch(blocks, folder, port, max_upload_mb)
             yield blocks
         finally:
             blocks.close(verbose=False)
+
+
+def _launch(blocks: gr.Blocks, folder: str, port: int, max_upload_mb: float) -> None:
+    middleware = [
+        # Without it a page elsewhere could have its own name point here, and read what this one answers.
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS)),
+        Middleware(OwnPageOnly, folder=folder),
+    ]
+    try:
+        blocks.launch(
+            server_name=ADDRESS,
+            server_port=port,
+            max_file_size=int(max_upload_mb * 2**20),
+            app_kwargs=dict(middleware=middleware, openapi_url=None),
+            css=CSS,
+            theme=THEME,
+            footer_links=[],
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+        )
+    except OSError as error:
+        raise OSError(
+            f'Expected port {port} of {ADDRESS} to be free, but no page can be served there. Take another one (--port).'
+        ) from error
 
 
 class OwnPageOnly:

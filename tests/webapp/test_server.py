@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,16 @@ API = 'gradio_api'
 def client(served):
     with httpx.Client(base_url=served.local_url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def looked_up(monkeypatch):
+    """Names and addresses of all machines that this process connects to from here on."""
+    hosts, look_up = [], socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, 'getaddrinfo', lambda host, *args, **kw: hosts.append(host) or look_up(host, *args, **kw)
+    )
+    return hosts
 
 
 def upload(client, path):
@@ -88,11 +99,7 @@ def test_a_link_among_the_uploads_leads_nowhere(client, photo):
 
 
 @pytest.mark.parametrize('address', ['http://example.com/cat.png', 'https://example.com/cat.png', 'ftp://example.com/'])
-def test_nothing_is_fetched_from_elsewhere(address, client, monkeypatch):
-    looked_up, look_up = [], socket.getaddrinfo
-    monkeypatch.setattr(
-        socket, 'getaddrinfo', lambda host, *args, **kw: looked_up.append(host) or look_up(host, *args, **kw)
-    )
+def test_nothing_is_fetched_from_elsewhere(address, client, looked_up):
     assert client.get(f'{API}/file={address}').status_code == 403
     assert client.get(f'{API}/proxy={address}').status_code == 403
     assert not predict(client, file_data(address))['success']
@@ -144,7 +151,7 @@ def test_it_listens_on_this_machine_alone(served):
 
 
 def test_a_port_that_is_taken_is_named(served, inferencer):
-    with pytest.raises(OSError, match=str(served.server_port)):
+    with pytest.raises(OSError, match=rf'port {served.server_port} .*\(--port\)'):
         with running_page(inferencer, port=served.server_port):
             pytest.fail('it was served')
 
@@ -156,7 +163,9 @@ def test_there_is_no_documented_interface(client):
         assert client.get(path).status_code in (403, 404), path
 
 
-def test_uploads_and_settings_of_the_environment_are_gone_at_the_end(inferencer, photo, monkeypatch, tmp_path):
+def test_uploads_and_settings_of_the_environment_are_gone_at_the_end(
+    inferencer, photo, monkeypatch, tmp_path, looked_up
+):
     monkeypatch.setenv('GRADIO_ALLOWED_PATHS', '/')
     monkeypatch.setenv('GRADIO_SHARE', 'True')
     monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path / 'elsewhere'))
@@ -165,9 +174,20 @@ def test_uploads_and_settings_of_the_environment_are_gone_at_the_end(inferencer,
         with httpx.Client(base_url=blocks.local_url) as client:
             (path,) = upload(client, photo).json()
             assert Path(path).is_file() and client.get(f'{API}/file=/etc/passwd').status_code == 403
+        assert set(looked_up) == {'127.0.0.1'}
         assert blocks.share_url is None and not (tmp_path / 'elsewhere').exists()
     assert not Path(path).exists() and not Path(path).parents[1].exists()
     assert dict(os.environ) == before
+
+
+def test_old_uploads_are_removed_while_the_page_runs(inferencer, photo, monkeypatch):
+    monkeypatch.setattr('kmcl_mm.webapp.page._DELETE_CACHE', (1, 1))
+    with running_page(inferencer, port=free_port()) as blocks, httpx.Client(base_url=blocks.local_url) as client:
+        (path,) = upload(client, photo).json()
+        deadline = time.monotonic() + 30
+        while Path(path).exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not Path(path).exists()
 
 
 def test_the_tool_serves_until_it_is_ended(training_cfg, checkpoint, index, tmp_path, photo):
