@@ -32,6 +32,8 @@ from tests.conftest import ROOT
 
 KINDS = ('training', 'while writing', 'data worker')
 EPOCHS = 4
+# torch's name of a data worker.
+WORKER_NAME = 'pt_data_worker'
 # What differs from one run to the next: the clock, the machine and the folder.
 _NOT_COMPARED = re.compile(r'time|memory|eta|best_ckpt|last_ckpt|cfg')
 
@@ -118,18 +120,15 @@ def _victim(process: int, kind: str, work_dir: Path) -> Optional[int]:
         return process
     if kind == 'data worker':
         children = Path(f'/proc/{process}/task/{process}/children').read_text().split()
-        # A worker is a copy of the training; git and the like are not.
-        command = _command(str(process))
-        workers = [child for child in children if _command(child) == command]
-        return int(workers[0]) if workers else None
+        return next((int(child) for child in children if _name(child) == WORKER_NAME), None)
     return None
 
 
-def _command(process: str) -> bytes:
+def _name(process: str) -> str:
     try:
-        return Path(f'/proc/{process}/cmdline').read_bytes()
+        return Path(f'/proc/{process}/comm').read_text().strip()
     except OSError:
-        return b''
+        return ''
 
 
 def results(work_dir: Path, epochs: int = EPOCHS) -> Dict[str, Any]:

@@ -8,7 +8,27 @@ from kmcl_mm.command_line import run_command
 from kmcl_mm.functional.checks import check_at_least
 from tests.conftest import ROOT
 
-TOOLS = ('browse_dataset', 'check_dataset', 'train', 'test', 'predict', 'show_predictions', 'fit_thresholds')
+TOOLS = (
+    'browse_dataset',
+    'build_index',
+    'check_dataset',
+    'deploy/export',
+    'fit_thresholds',
+    'predict',
+    'show_predictions',
+    'test',
+    'train',
+    'webapp',
+)
+# What a tool takes after the configuration.
+OTHERS = {
+    'browse_dataset': [],
+    'check_dataset': [],
+    'train': [],
+    'build_index': ['some.pth', 'out.npz'],
+    'deploy/export': ['some.pth', 'out.onnx'],
+    'predict': ['some.pth', 'some.jpg'],
+}
 
 
 def refused():
@@ -48,9 +68,7 @@ def test_what_a_tool_returns():
 @pytest.mark.parametrize('tool', TOOLS)
 def test_every_tool_names_a_missing_configuration(tool, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    checkpoint = ['some.pth'] if tool in ('test', 'predict', 'show_predictions', 'fit_thresholds') else []
-    images = ['some.jpg'] if tool == 'predict' else []
-    monkeypatch.setattr(sys, 'argv', [f'{tool}.py', 'nowhere.py', *checkpoint, *images])
+    monkeypatch.setattr(sys, 'argv', [f'{tool}.py', 'nowhere.py', *OTHERS.get(tool, ['some.pth'])])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / f'tools/{tool}.py'), run_name='__main__')
     assert stopped.value.code == 2

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
+from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.indexing import build_index
 from kmcl_mm.inference.similar import ENDING
@@ -13,14 +13,11 @@ from kmcl_mm.inference.similar import ENDING
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='the configuration')
+    add_config_argument(parser)
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('out', type=Path, help=f'the index to write, ending in {ENDING}')
     parser.add_argument('--num-images', type=int, help='take this many images, drawn with a fixed seed (all)')
     parser.add_argument('--batch-size', type=int, default=32, help='images that the network gets at once (%(default)s)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
     args = parser.parse_args()
     if args.out.suffix != ENDING:
         parser.error(f'OUT must end in {ENDING}, but is {args.out}')
@@ -33,18 +30,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options)
-        inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
-        index, skipped = build_index(inferencer, cfg, args.num_images)
-        index.save(args.out)
-    except (ValueError, OSError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+    cfg = load_config(args.config, args.cfg_options)
+    inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
+    index, skipped = build_index(inferencer, cfg, args.num_images)
+    index.save(args.out)
     for image in skipped:
         print(f'Skipped {image.source}: {image.reason}', file=sys.stderr)
     print(f'Index of {len(index)} images: {args.out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

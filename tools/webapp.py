@@ -5,22 +5,19 @@ import signal
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
+from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.config import load_config
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.similar import fingerprint_of, load_index
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='the configuration')
+    add_config_argument(parser)
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('--index', help='file of tools/build_index.py, to show similar training images')
     parser.add_argument('--port', type=int, default=7860, help='port on 127.0.0.1 (%(default)s)')
     parser.add_argument('--max-upload-mb', type=float, default=20, help='largest upload in MB (%(default)s)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
-    )
     args = parser.parse_args()
     if not 1 <= args.port <= 65535:
         parser.error(f'--port must be in [1, 65535], but is {args.port}')
@@ -36,20 +33,16 @@ def main() -> None:
     except ImportError as error:
         raise SystemExit(f'The page needs Gradio ({error}). Install it:\n    pip install "kmcl_mm[webapp]"') from error
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the uploaded files are removed then too
-    try:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options)
-        inferencer = KMCLInferencer(cfg, args.checkpoint)
-        index = None
-        if args.index:
-            index = load_index(args.index, inferencer.labels, fingerprint_of(inferencer.model.head, cfg))
-        title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'
-        with running_page(inferencer, index, args.port, args.max_upload_mb, title) as page:
-            print(f'The page: {page.local_url}  (Ctrl+C ends it)', flush=True)
-            page.block_thread()
-    except (ValueError, OSError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+    cfg = load_config(args.config, args.cfg_options)
+    inferencer = KMCLInferencer(cfg, args.checkpoint)
+    index = None
+    if args.index:
+        index = load_index(args.index, inferencer.labels, fingerprint_of(inferencer.model.head, cfg))
+    title = f'{args.config.stem}, {Path(args.checkpoint).name}'
+    with running_page(inferencer, index, args.port, args.max_upload_mb, title) as page:
+        print(f'The page: {page.local_url}  (Ctrl+C ends it)', flush=True)
+        page.block_thread()
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)
