@@ -84,6 +84,12 @@ for kind, names in dict(MODELS='KMCLHead KMCLLoss ASLLoss FrozenTIMMBackbone',
     subprocess.run([sys.executable, '-c', script], check=True)
 
 
+def test_progress_bars_of_the_host_are_seen_where_the_package_is_imported_first():
+    script = 'import kmcl_mm; from mmengine.utils import track_iter_progress as track; list(track(([1], 1)))'
+    output = subprocess.run([sys.executable, '-c', script], check=True, capture_output=True, text=True).stdout
+    assert '1/1' in output and 'ETA' in output
+
+
 def test_the_functions_are_usable_with_torch_alone():
     """No module of the folder imports more than torch, the standard library and its neighbours."""
     script = """

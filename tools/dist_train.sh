@@ -12,16 +12,24 @@ config=$1
 processes=$2
 shift 2
 
-# The processes meet through a store that is new at each start: what an earlier start left in a static one would let
-# those that are started again wait for processes that are gone.
 node_rank=${NODE_RANK:-0}
+address=${MASTER_ADDR:-127.0.0.1}
+port=${PORT:-29500}
+restarts=${MAX_RESTARTS:-0}
+if [ "$restarts" = 0 ]; then
+    meeting=(--master_addr="$address" --master_port="$port")
+else
+    # The processes meet in a store. torchrun would keep one store for all starts, and those that are started again would
+    # find addresses in it of processes that are gone, and wait for them.
+    meeting=(--rdzv_backend=c10d --rdzv_endpoint="$address:$port" --rdzv_conf="is_host=$((node_rank == 0))"
+        --rdzv_id="$port")
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+fi
+
 exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="$node_rank" \
-    --rdzv_backend=c10d \
-    --rdzv_endpoint="${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}" \
-    --rdzv_conf="is_host=$((node_rank == 0))" \
-    --rdzv_id="${PORT:-29500}" \
+    "${meeting[@]}" \
     --nproc_per_node="$processes" \
-    --max_restarts="${MAX_RESTARTS:-0}" \
+    --max_restarts="$restarts" \
     "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"

@@ -73,6 +73,8 @@ def import_quietly() -> None:
     and the maintained MMPretrain prints that an optional package is missing.
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    # Its progress bars write to what the standard output is at this moment.
+    importlib.import_module('mmengine.utils')
     with contextlib.redirect_stdout(io.StringIO()):
         importlib.import_module('mmpretrain.datasets')
 

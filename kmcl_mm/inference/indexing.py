@@ -146,7 +146,7 @@ def _with_pipeline(dataset: Dict[str, Any], pipeline: List[Dict[str, Any]]) -> D
 def _as_index(
     images: List[_Image], predictions: List[Prediction], inferencer: KMCLInferencer, cfg: Config
 ) -> ImageIndex:
-    surprise = [np.nan if prediction.surprise is None else prediction.surprise for prediction in predictions]
+    uncertainty = [np.nan if prediction.uncertainty is None else prediction.uncertainty for prediction in predictions]
     return ImageIndex(
         labels=tuple(inferencer.labels),
         fingerprint=fingerprint_of(inferencer.model.head, cfg),
@@ -154,6 +154,6 @@ def _as_index(
         embeddings=np.stack([prediction.embedding for prediction in predictions]).astype(np.float32),
         target=np.stack([image.target for image in images]),
         thumbnails=tuple(image.thumbnail for image in images),
-        score_entropy=np.array([prediction.score_entropy for prediction in predictions], np.float32),
-        surprise=np.array(surprise, np.float32),
+        indecision=np.array([prediction.indecision for prediction in predictions], np.float32),
+        uncertainty=np.array(uncertainty, np.float32),
     )

@@ -11,11 +11,11 @@ from mmengine.utils import track_iter_progress
 
 from ..config import load_config
 from ..functional.checks import check_at_least, check_choice
-from ..functional.uncertainty import mixture_surprise, score_entropy
+from ..functional.uncertainty import responsibility_entropy
 from .classifier import load_classifier
 from .fast import speed_up
 from .inputs import Inputs, find_sources
-from .labels import Thresholds, chosen_labels, label_names, thresholds_of
+from .labels import Thresholds, chosen_labels, indecision, label_names, thresholds_of
 from .preprocessing import Preprocessing, Skipped
 
 
@@ -26,16 +26,17 @@ class Prediction(NamedTuple):
         source: Its path, or 'array 0', 'array 1' and so on by its place in the input.
         labels: Predicted labels with their scores, the highest first.
         scores: Scores of all labels (K,), in the order of the inferencer's ``labels``.
-        score_entropy: Mean binary entropy of the scores, in [0, log 2].
-        surprise: How badly the mixture of kernels explains the image; None for a head without kernels.
+        indecision: How near a score is to its threshold, in [0, 1], see :func:`kmcl_mm.inference.labels.indecision`.
+        uncertainty: Over how many labels the mixture of kernels spreads the image, in [0, log K], see
+            :func:`kmcl_mm.functional.uncertainty.responsibility_entropy`; None for a head without kernels.
         embedding: Embedding (M,), or None where it was not asked for.
     """
 
     source: str
     labels: Dict[str, float]
     scores: np.ndarray
-    score_entropy: float
-    surprise: Optional[float]
+    indecision: float
+    uncertainty: Optional[float]
     embedding: Optional[np.ndarray]
 
 
@@ -125,9 +126,10 @@ class KMCLInferencer:
                     samples.append(sample)
             if samples:
                 _check_sizes(names, samples)
-                for name, outputs in zip(names, zip(*self._outputs(samples, with_embedding))):
+                for name, scores, *others in zip(names, *self._outputs(samples, with_embedding)):
+                    labels = chosen_labels(scores, self.labels, thresholds, topk)
                     result.images.append(
-                        Prediction(name, chosen_labels(outputs[0], self.labels, thresholds, topk), *outputs)
+                        Prediction(name, labels, scores, indecision(scores, thresholds, topk), *others)
                     )
         if with_progress:
             print()
@@ -146,21 +148,21 @@ class KMCLInferencer:
 
     @torch.inference_mode()
     def _outputs(self, samples: List[Dict], with_embedding: bool) -> Tuple:
-        """Scores, their entropy, surprise and embedding of each image."""
+        """Scores, uncertainty and embedding of each image."""
         images = self.model.data_preprocessor(default_collate(samples))['inputs']
         if self._is_to_be_sped_up:
             self._is_to_be_sped_up = False
             speed_up(self.model, images)
         features = self.model.extract_feat(images)
-        head, surprise = self.model.head, [None] * len(images)
+        head, uncertainty = self.model.head, [None] * len(images)
         if hasattr(head, 'mixture'):
             mixture = head.mixture(features)
             embedding, logits = mixture.embedding, mixture.logits
-            surprise = mixture_surprise(*mixture).tolist()
+            uncertainty = responsibility_entropy(*mixture).tolist()
         else:
             embedding, logits = head.pre_logits(features), head(features)
         embeddings = embedding.cpu().numpy() if with_embedding else [None] * len(images)
-        return logits.sigmoid().cpu().numpy(), score_entropy(logits).tolist(), surprise, embeddings
+        return logits.sigmoid().cpu().numpy(), uncertainty, embeddings
 
 
 def _check_sizes(names: List[str], samples: List[Dict]) -> None:

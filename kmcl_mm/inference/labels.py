@@ -75,6 +75,33 @@ def thresholds_of(model: BaseModel, names: Sequence[str], given: Optional[Thresh
     return thresholds
 
 
+def indecision(scores: np.ndarray, thresholds: Optional[np.ndarray], topk: Optional[int]) -> float:
+    """How near a label's score is to the threshold at which its prediction changes, for the label that is nearest.
+
+    Each distance is taken as a part of the way from the threshold to 0 or 1, on the side of the score.
+
+    Args:
+        scores: Scores (K,).
+        thresholds: Thresholds (K,). Not used with ``topk``.
+        topk: The number of labels that are predicted instead; the threshold then lies midway between the last score
+            that is among them and the first that is not.
+
+    Returns:
+        A number in [0, 1]: 1 where a score is at its threshold, 0 where all scores are 0 or 1.
+
+    Example:
+        >>> import numpy as np
+        >>> round(indecision(np.array([0.9, 0.55]), np.array([0.5, 0.5]), None), 3)
+        0.9
+    """
+    if topk is not None:
+        if topk >= len(scores):
+            return 0.0
+        thresholds = np.sort(scores)[-topk - 1 : len(scores) - topk + 1].mean()
+    way = np.where(scores >= thresholds, 1 - thresholds, thresholds)
+    return float(1 - np.min(np.abs(scores - thresholds) / np.maximum(way, np.finfo(np.float32).tiny)))
+
+
 def chosen_labels(
     scores: np.ndarray, names: Sequence[str], thresholds: Optional[np.ndarray], topk: Optional[int]
 ) -> Dict[str, float]:

@@ -16,7 +16,7 @@ from ..files import written_whole
 from ..functional.checks import check_at_least
 
 ENDING = '.npz'
-_FORMAT = 'kmcl_mm similar images 1'
+_FORMAT = 'kmcl_mm similar images 2'
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class ImageIndex:
         embeddings: Embeddings (N, M), float32.
         target: Labels of the images (N, K), int8: 1 present, 0 absent, -1 unknown.
         thumbnails: A small JPEG of each image (N).
-        score_entropy: Entropy of the scores of each image (N,), float32.
-        surprise: Surprise of each image (N,), float32; NaN for a head without kernels.
+        indecision: Indecision of each image (N,), float32, at the thresholds of the classifier.
+        uncertainty: Uncertainty of each image (N,), float32; NaN for a head without kernels.
     """
 
     labels: Tuple[str, ...]
@@ -40,8 +40,8 @@ class ImageIndex:
     embeddings: np.ndarray
     target: np.ndarray
     thumbnails: Tuple[bytes, ...]
-    score_entropy: np.ndarray
-    surprise: np.ndarray
+    indecision: np.ndarray
+    uncertainty: np.ndarray
 
     def __len__(self) -> int:
         return len(self.names)
@@ -109,8 +109,8 @@ class ImageIndex:
                 target=self.target,
                 thumbnails=np.frombuffer(b''.join(self.thumbnails), np.uint8),
                 thumbnail_ends=np.cumsum([len(jpeg) for jpeg in self.thumbnails], dtype=np.int64),
-                score_entropy=self.score_entropy,
-                surprise=self.surprise,
+                indecision=self.indecision,
+                uncertainty=self.uncertainty,
             )
 
 
@@ -194,8 +194,8 @@ def _checked(arrays: Dict[str, Any]) -> ImageIndex:
         target=((number, num_labels), 'i'),
         thumbnails=((arrays['thumbnails'].size,), 'u'),
         thumbnail_ends=((number,), 'i'),
-        score_entropy=((number,), 'f'),
-        surprise=((number,), 'f'),
+        indecision=((number,), 'f'),
+        uncertainty=((number,), 'f'),
     )
     for name, (shape, kind) in expected.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind != kind:
@@ -212,6 +212,6 @@ def _checked(arrays: Dict[str, Any]) -> ImageIndex:
         embeddings=arrays['embeddings'].astype(np.float32, copy=False),
         target=arrays['target'],
         thumbnails=tuple(jpegs[start:end] for start, end in zip(ends, ends[1:])),
-        score_entropy=arrays['score_entropy'],
-        surprise=arrays['surprise'],
+        indecision=arrays['indecision'],
+        uncertainty=arrays['uncertainty'],
     )

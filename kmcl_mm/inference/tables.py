@@ -16,8 +16,8 @@ def write_predictions(predictions: Predictions, names: Sequence[str], path: Unio
     """Write predictions as a table with a row for each image, read or not.
 
     Its columns are ``image``, ``labels`` (names joined by '|', as the table data set reads them; a list in JSON),
-    ``score_entropy``, ``surprise``, ``skipped`` (why an image could not be read), ``score/NAME`` for each label, and
-    ``embedding/0`` and on where there are embeddings. A head without kernels leaves ``surprise`` empty.
+    ``indecision``, ``uncertainty``, ``skipped`` (why an image could not be read), ``score/NAME`` for each label, and
+    ``embedding/0`` and on where there are embeddings. A head without kernels leaves ``uncertainty`` empty.
 
     Args:
         predictions: The predictions.
@@ -32,7 +32,7 @@ def write_predictions(predictions: Predictions, names: Sequence[str], path: Unio
         raise ValueError(f'Expected argument `path` to end in one of {", ".join(ENDINGS)}, but got {path}.')
     rows = [_row(prediction, names) for prediction in predictions.images]
     rows += [dict(image=skipped.source, skipped=skipped.reason) for skipped in predictions.skipped]
-    columns = ['image', 'labels', 'score_entropy', 'surprise', 'skipped', *(f'score/{name}' for name in names)]
+    columns = ['image', 'labels', 'indecision', 'uncertainty', 'skipped', *(f'score/{name}' for name in names)]
     columns += [name for name in (rows[0] if rows else ()) if name.startswith('embedding/')]
     with written_whole(path) as unfinished:
         if path.suffix == '.json':
@@ -53,8 +53,8 @@ def _row(prediction: Prediction, names: Sequence[str]) -> Dict:
     return dict(
         image=prediction.source,
         labels=list(prediction.labels),
-        score_entropy=prediction.score_entropy,
-        surprise=prediction.surprise,
+        indecision=prediction.indecision,
+        uncertainty=prediction.uncertainty,
         skipped=None,
         **{f'score/{name}': score for name, score in zip(names, prediction.scores.tolist())},
         **{f'embedding/{m}': value for m, value in enumerate(embedding)},

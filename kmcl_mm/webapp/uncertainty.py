@@ -22,16 +22,14 @@ class Measure(NamedTuple):
     meaning: str
 
 
-SCORE_ENTROPY = Measure(
-    'score_entropy', 'Entropy of the scores', 'High where scores lie around 50 %: 0 at least, 0.693 at most.'
+KERNELS = Measure(
+    'uncertainty',
+    'Entropy of the kernels',
+    'High where the kernels of many labels account for the image, 0 where those of one label do.',
 )
-SURPRISE = Measure(
-    'surprise',
-    'Surprise of the mixture',
-    'High where no label has a score, or those that have one put their kernels elsewhere.',
+SCORES = Measure(
+    'indecision', 'Indecision of the scores', '1 where a score lies at its threshold, 0 where all are 0 % or 100 %.'
 )
-# What the page shows. A head without kernels has no surprise: it is SCORE_ENTROPY then.
-SHOWN = SCORE_ENTROPY
 
 # From which share of the training images with a lower value on the words change.
 _WORDS = ((0.95, 'very high'), (0.8, 'high'), (0.5, 'medium'), (0.0, 'low'))
@@ -55,7 +53,7 @@ class Uncertainty(NamedTuple):
         """'low', 'medium', 'high' or 'very high' among the images of the index; None without one.
 
         Example:
-            >>> Uncertainty(SCORE_ENTROPY, 0.2, share=0.97).word
+            >>> Uncertainty(KERNELS, 0.2, share=0.97).word
             'very high'
         """
         if self.share is None:
@@ -71,9 +69,9 @@ def uncertainty_of(prediction: Prediction, index: Optional[ImageIndex]) -> Uncer
         index: The training images, or None.
 
     Returns:
-        The measure that is shown, its number, and the share of the training images with a lower one.
+        The measure, that of the kernels where the head has some, its number, and the share of the training images with a lower one.
     """
-    measure = SHOWN if getattr(prediction, SHOWN.attribute) is not None else SCORE_ENTROPY
+    measure = SCORES if prediction.uncertainty is None else KERNELS
     value = getattr(prediction, measure.attribute)
     share = None if index is None else float(np.mean(getattr(index, measure.attribute) < value))
     return Uncertainty(measure, value, share)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from scipy.stats import entropy
 
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.tables import write_predictions
@@ -103,12 +104,25 @@ def test_uncertainty_and_embedding(inferencer, classifier, folder):
     kernels = (-((embedding[:, None] - mean) ** 2 / variance).sum(0) / 2).exp()
     scores = torch.from_numpy(image.scores).double()
     head.float()
-    assert image.surprise == pytest.approx(-(scores * kernels).sum().log().item(), abs=1e-3)
-    entropy = -(scores * scores.log() + (1 - scores) * (1 - scores).log()).mean().item()
-    assert image.score_entropy == pytest.approx(entropy, abs=1e-5)
+    responsibility = scores * kernels / (scores * kernels).sum()
+    assert image.uncertainty == pytest.approx(entropy(responsibility.numpy()), abs=1e-4)
 
 
-def test_a_head_without_kernels_has_no_surprise(small_cfg, save_checkpoint, folder, tmp_path):
+def test_indecision_is_that_of_the_nearest_score(inferencer, folder):
+    (image,) = inferencer(folder / 'a.jpg').images
+    (at,) = inferencer(folder / 'a.jpg', thr=dict(leak=1, crack=float(image.scores[1]), rust=0)).images
+    assert at.indecision == pytest.approx(1, abs=1e-5)
+    (below,) = inferencer(folder / 'a.jpg', thr=1.0).images
+    assert below.indecision == pytest.approx(image.scores.max(), abs=1e-5)
+    first, second, _ = sorted(image.scores.tolist(), reverse=True)
+    (two,) = inferencer(folder / 'a.jpg', topk=1).images
+    middle = (first + second) / 2
+    expected = 1 - (first - second) / 2 / max(1 - middle, middle)
+    assert two.indecision == pytest.approx(expected, abs=1e-5)
+    assert inferencer(folder / 'a.jpg', topk=3).images[0].indecision == 0
+
+
+def test_a_head_without_kernels_has_no_uncertainty(small_cfg, save_checkpoint, folder, tmp_path):
     from mmpretrain.apis import get_model
 
     cfg = copy.deepcopy(small_cfg)
@@ -116,7 +130,7 @@ def test_a_head_without_kernels_has_no_surprise(small_cfg, save_checkpoint, fold
     path = tmp_path / 'linear.pth'
     torch.save(dict(state_dict=get_model(cfg).state_dict(), meta=dict(dataset_meta=dict(classes=LABELS))), path)
     (image,) = KMCLInferencer(cfg, path)(folder / 'a.jpg', with_embedding=True).images
-    assert image.surprise is None and image.embedding.shape == (96,)
+    assert image.uncertainty is None and image.embedding.shape == (96,)
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,13 @@ def random_index(number=50, dimensions=16, seed=0):
         embeddings=random.normal(size=(number, dimensions)).astype(np.float32),
         target=random.integers(-1, 2, (number, len(LABELS)), dtype=np.int8),
         thumbnails=tuple(random.bytes(place) for place in range(number)),
-        score_entropy=random.random(number, dtype=np.float32),
-        surprise=np.full(number, np.nan, np.float32),
+        indecision=random.random(number, dtype=np.float32),
+        uncertainty=np.full(number, np.nan, np.float32),
     )
 
 
 def assert_equal(one, other):
-    for name in ('embeddings', 'target', 'score_entropy', 'surprise'):
+    for name in ('embeddings', 'target', 'indecision', 'uncertainty'):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     for name in ('labels', 'fingerprint', 'names', 'thumbnails'):
         assert getattr(one, name) == getattr(other, name)
@@ -50,8 +50,8 @@ def test_an_index_has_what_the_inferencer_says_of_each_training_image(training_c
     images = inferencer(paths, with_embedding=True, with_progress=False).images
     for place, image in enumerate(images):
         np.testing.assert_allclose(index.embeddings[place], image.embedding, atol=1e-4)
-        assert index.score_entropy[place] == pytest.approx(image.score_entropy, abs=1e-5)
-        assert index.surprise[place] == pytest.approx(image.surprise, rel=1e-4)
+        assert index.indecision[place] == pytest.approx(image.indecision, abs=1e-5)
+        assert index.uncertainty[place] == pytest.approx(image.uncertainty, rel=1e-4)
         # Each image is its own nearest one.
         assert index.nearest(image.embedding, 1)[0].tolist() == [place]
 
@@ -156,8 +156,8 @@ def parts(**changed):
         target=index.target,
         thumbnails=np.frombuffer(b''.join(index.thumbnails), np.uint8),
         thumbnail_ends=np.cumsum([len(jpeg) for jpeg in index.thumbnails]),
-        score_entropy=index.score_entropy,
-        surprise=index.surprise,
+        indecision=index.indecision,
+        uncertainty=index.uncertainty,
     )
     arrays.update(changed)
     np.savez(stream, **{name: value for name, value in arrays.items() if value is not None})

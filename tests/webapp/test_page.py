@@ -9,7 +9,7 @@ from PIL import Image
 from kmcl_mm.webapp import uncertainty
 from kmcl_mm.webapp.page import Page
 from kmcl_mm.webapp.render import MAX_BARS, render_bars
-from kmcl_mm.webapp.uncertainty import SCORE_ENTROPY, SURPRISE, uncertainty_of
+from kmcl_mm.webapp.uncertainty import KERNELS, SCORES, uncertainty_of
 from kmcl_mm.webapp.uploads import RefusedUpload
 from tests.inference.conftest import LABELS
 from tests.webapp.conftest import THRESHOLDS
@@ -169,20 +169,21 @@ def test_a_damaged_image_is_refused_in_words(page, photo):
     assert 'Drop an image' in html and shown_uncertainty == similar == ''
 
 
-@pytest.mark.parametrize('measure', [SCORE_ENTROPY, SURPRISE])
+@pytest.mark.parametrize('measure', [KERNELS, SCORES])
 def test_either_uncertainty_is_compared_with_the_training_images(measure, page, index, photo, monkeypatch):
-    monkeypatch.setattr(uncertainty, 'SHOWN', measure)
     prediction = page.predict(str(photo))
+    if measure is SCORES:
+        # As for a head without kernels.
+        prediction = prediction._replace(uncertainty=None)
+        monkeypatch.setattr(page, 'predict', lambda path: prediction)
     value = getattr(prediction, measure.attribute)
     lower = sum(other < value for other in getattr(index, measure.attribute).tolist())
     shown = uncertainty_of(prediction, index)
-    assert shown == (measure, value, lower / len(index))
+    assert shown == (measure, value, lower / len(index)) and uncertainty_of(prediction, None) == (measure, value, None)
     html = page.show(str(photo), page.thresholds)[3]
     assert f'{shown.word} ({value:.3f})' in html and measure.title in html
-    # A head without kernels has no surprise.
-    assert uncertainty_of(prediction._replace(surprise=None), None)[:2] == (SCORE_ENTROPY, prediction.score_entropy)
 
 
 @pytest.mark.parametrize('share, word', [(0, 'low'), (0.5, 'medium'), (0.8, 'high'), (1, 'very high'), (None, None)])
 def test_words_for_uncertainties(share, word):
-    assert uncertainty.Uncertainty(SCORE_ENTROPY, 0.1, share).word == word
+    assert uncertainty.Uncertainty(KERNELS, 0.1, share).word == word
