@@ -69,7 +69,8 @@ def uncertainty_of(prediction: Prediction, index: Optional[ImageIndex]) -> Uncer
         index: The training images, or None.
 
     Returns:
-        The measure, that of the kernels where the head has some, its number, and the share of the training images with a lower one.
+        The measure (that of the kernels where the head has some), its number, and the share of the training images with
+        a lower one.
     """
     measure = SCORES if prediction.uncertainty is None else KERNELS
     value = getattr(prediction, measure.attribute)

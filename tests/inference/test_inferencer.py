@@ -105,12 +105,12 @@ def test_uncertainty_and_embedding(inferencer, classifier, folder):
     scores = torch.from_numpy(image.scores).double()
     head.float()
     responsibility = scores * kernels / (scores * kernels).sum()
-    assert image.uncertainty == pytest.approx(entropy(responsibility.numpy()), abs=1e-4)
+    assert image.uncertainty == pytest.approx(entropy(responsibility.detach().numpy()), abs=1e-4)
 
 
 def test_indecision_is_that_of_the_nearest_score(inferencer, folder):
     (image,) = inferencer(folder / 'a.jpg').images
-    (at,) = inferencer(folder / 'a.jpg', thr=dict(leak=1, crack=float(image.scores[1]), rust=0)).images
+    (at,) = inferencer(folder / 'a.jpg', thr=dict(crack=1, rust=float(image.scores[1]), leak=0)).images
     assert at.indecision == pytest.approx(1, abs=1e-5)
     (below,) = inferencer(folder / 'a.jpg', thr=1.0).images
     assert below.indecision == pytest.approx(image.scores.max(), abs=1e-5)

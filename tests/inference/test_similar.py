@@ -212,6 +212,6 @@ def test_the_tool(training_cfg, save_checkpoint, tmp_path):
 
     bad = tmp_path / 'bad.pth'
     torch.save(dict(state_dict={}, meta={}, extra=ATTACKS[1]), bad)
-    output = run(sys.executable, 'tools/build_index.py', config, bad, tmp_path / 'other.npz', expect=1)
+    output = run(sys.executable, 'tools/build_index.py', config, bad, tmp_path / 'other.npz', expect=2)
     assert 'could run code' in output and 'Traceback' not in output
     assert not (ROOT / 'pwned').exists() and not (tmp_path / 'other.npz').exists()
