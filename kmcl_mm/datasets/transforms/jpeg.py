@@ -2,6 +2,9 @@
 
 from typing import Iterator, Optional, Tuple
 
+# Each block of 8 x 8 pixels takes a Huffman code, which is a bit at the least (T.81, annexes F and G).
+MOST_PIXELS_PER_BYTE = 8 * 8 * 8
+
 _START_OF_IMAGE = b'\xff\xd8\xff'
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b'\xff\xd9'

@@ -1,5 +1,7 @@
 """Loading of images."""
 
+import io
+import math
 from typing import Dict, Optional, Tuple
 
 import cv2
@@ -8,6 +10,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import FileClient, get
 from mmpretrain.registry import TRANSFORMS
+from PIL import Image
 
 from ...errors import UnreadableImageError
 from . import jpeg
@@ -20,7 +23,9 @@ _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2
 class LoadCheckedImage(LoadImageFromFile):
     """The host's ``LoadImageFromFile``, which refuses broken files by name and can decode JPEGs at a smaller size.
 
-    A JPEG file whose end is missing is refused, where the host's gives an image with grey in place of the rest.
+    A JPEG file whose end is missing is refused, where the host's gives an image with grey in place of the rest. So is a
+    header that claims more pixels than the file can hold, or than PIL takes (``PIL.Image.MAX_IMAGE_PIXELS``) in another
+    format, before gigabytes are filled.
 
     Args:
         min_size: Where a JPEG's shorter side is at least twice, four or eight times this many pixels, it is decoded at
@@ -88,8 +93,12 @@ class LoadCheckedImage(LoadImageFromFile):
         if jpeg.is_jpeg(content):
             if jpeg.is_cut_short(content):
                 raise ValueError('the end of the file is missing')
-            size = jpeg.read_size(content) if self.min_size else None
-        factor = next((factor for factor in _REDUCED if size and min(size) >= factor * self.min_size), 1)
+            size = jpeg.read_size(content)
+            if size and math.prod(size) > jpeg.MOST_PIXELS_PER_BYTE * len(content):
+                raise ValueError(f'its header claims {size[1]} x {size[0]} pixels, more than its bytes can hold')
+        else:
+            _check_number_of_pixels(content)
+        factor = next((factor for factor in _REDUCED if self._is_enough(size, factor)), 1)
         flag = _REDUCED.get(factor, self.color_type)
         img = mmcv.imfrombytes(content, flag=flag, backend=self.imdecode_backend)
         if img is None:
@@ -99,5 +108,20 @@ class LoadCheckedImage(LoadImageFromFile):
         # The image may have been turned by a quarter, as its file asks for.
         return img, size if img.shape[0] == -(-size[0] // factor) else size[::-1]
 
+    def _is_enough(self, size: Optional[Tuple[int, int]], factor: int) -> bool:
+        """Whether an image that is decoded this many times smaller is still as large as asked for."""
+        return self.min_size is not None and size is not None and min(size) >= factor * self.min_size
+
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]}, min_size={self.min_size})'
+
+
+def _check_number_of_pixels(content: bytes) -> None:
+    """Refuse what PIL refuses by its header: a small file may hold billions of pixels of one colour."""
+    try:
+        Image.open(io.BytesIO(content)).close()
+    except Image.DecompressionBombError:
+        raise
+    except Exception:
+        # What PIL does not know, the decoder may.
+        return

@@ -175,3 +175,31 @@ def test_a_header_that_says_no_size_is_left_to_the_decoder(tmp_path):
 def test_wrong_arguments(settings, message):
     with pytest.raises(ValueError, match=message):
         TRANSFORMS.build(dict(type='LoadCheckedImage', **settings))
+
+
+@pytest.mark.parametrize('min_size', [None, 20])
+def test_a_jpeg_that_claims_more_pixels_than_its_bytes_can_hold(tmp_path, monkeypatch, min_size):
+    """Refused before anything is decoded, which would take 6 GB."""
+    content = bytearray(save(tmp_path / 'image.jpg', photo(48, 64)).read_bytes())
+    start = content.find(b'\xff\xc0') + 5
+    content[start : start + 4] = (32000).to_bytes(2, 'big') * 2
+    (tmp_path / 'image.jpg').write_bytes(content)
+    monkeypatch.setattr('mmcv.imfrombytes', lambda *_, **__: pytest.fail('it was decoded'))
+    with pytest.raises(ValueError, match='image.jpg.*claims 32000 x 32000 pixels, more than its bytes can hold'):
+        load(tmp_path / 'image.jpg', min_size=min_size)
+
+
+def test_a_plain_jpeg_is_no_bomb(tmp_path):
+    """Of one colour, progressive and with optimal codes: as few bytes for its pixels as there can be."""
+    path = save(tmp_path / 'image.jpg', np.full((4000, 4000, 3), 128, np.uint8), progressive=True, optimize=True)
+    assert load(path)['img_shape'] == (4000, 4000)
+    Image.new('L', (4000, 4000)).save(path, progressive=True, optimize=True)
+    assert load(path)['img_shape'] == (4000, 4000)
+
+
+def test_a_bomb_of_another_format(tmp_path, monkeypatch):
+    """400 million pixels of one colour, in 50 kB."""
+    Image.new('1', (20000, 20000)).save(tmp_path / 'image.png')
+    monkeypatch.setattr('mmcv.imfrombytes', lambda *_, **__: pytest.fail('it was decoded'))
+    with pytest.raises(ValueError, match='image.png.*exceeds limit of'):
+        load(tmp_path / 'image.png')
