@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Union
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..engine.fitted_thresholds_hook import use_fitted_thresholds
 from .convert import convert, is_converted
@@ -33,7 +34,8 @@ def load_weights(model: nn.Module, path: Union[str, Path]) -> Loaded:
         What was loaded.
 
     Raises:
-        ValueError: The checkpoint is of another model, not whole or could run code.
+        ValueError: The checkpoint is of another model, not whole or could run code; or its weights are not finite, or
+            its names of the labels or thresholds are none.
         FileNotFoundError: There is no such checkpoint.
     """
     content = read_checkpoint(path)
@@ -47,7 +49,36 @@ def load_weights(model: nn.Module, path: Union[str, Path]) -> Loaded:
             f'Expected {path} to be a checkpoint of this model, but it differs in {len(wrong)} tensors, {wrong[0]} for '
             'one. Use a checkpoint of this configuration, or the configuration that it was trained with.'
         )
+    _check_values(tensors, expected, path)
+    _check_meta(content, path)
     model.load_state_dict(tensors, strict=False)
     if is_converted(weights):
-        use_fitted_thresholds(model, content)
+        try:
+            use_fitted_thresholds(model, content)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
     return Loaded(content, [key for key in expected if key not in tensors])
+
+
+def _check_values(tensors: Dict[str, Tensor], expected: Dict[str, Tensor], path: Union[str, Path]) -> None:
+    for name, value in tensors.items():
+        is_plain = value.layout == torch.strided and not value.is_meta and not value.is_quantized
+        if not is_plain or value.is_floating_point() != expected[name].is_floating_point():
+            raise ValueError(
+                f'Expected {name} in {path} to be a tensor of {expected[name].dtype}, but got one of {value.dtype} '
+                f'({value.layout}, on {value.device}). Save the state_dict of the model as it was trained.'
+            )
+        if not value.isfinite().all():
+            raise ValueError(f'Expected {name} in {path} to be finite, but it is not. Use an earlier checkpoint.')
+
+
+def _check_meta(content: Dict[str, Any], path: Union[str, Path]) -> None:
+    """The names of the labels, where a training has left them."""
+    meta = content.get('meta') or {}
+    dataset_meta = (meta.get('dataset_meta') or {}) if isinstance(meta, dict) else None
+    classes = dataset_meta.get('classes', ()) if isinstance(dataset_meta, dict) else None
+    if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(
+            f"Expected {path} to have its labels' names under meta / dataset_meta / classes, but got another form. Use "
+            'a checkpoint that tools/train.py wrote.'
+        )

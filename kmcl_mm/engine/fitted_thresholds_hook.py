@@ -61,6 +61,11 @@ def use_fitted_thresholds(
     thresholds = meta.get(THRESHOLDS_KEY)
     if not thresholds:
         return False
+    if not isinstance(thresholds, dict) or not all(_is_threshold(value) for value in thresholds.values()):
+        raise ValueError(
+            f'Expected the thresholds in the checkpoint to be a number in [0, 1] for each label, but got {thresholds}. '
+            'Fit them again with tools/fit_thresholds.py.'
+        )
     classes = classes or (meta.get('dataset_meta') or {}).get('classes') or list(thresholds)
     number = getattr(model.head, 'num_classes', len(thresholds))
     if list(thresholds) != list(classes) or len(thresholds) != number:
@@ -71,6 +76,10 @@ def use_fitted_thresholds(
     device = next(model.parameters()).device
     model.head.thr = torch.tensor(list(thresholds.values()), device=device)
     return True
+
+
+def _is_threshold(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
 
 
 def save_with_thresholds(

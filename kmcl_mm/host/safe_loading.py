@@ -4,10 +4,13 @@ import contextlib
 import os
 import pickle
 import re
+import zipfile
 from typing import Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import torch
+
+from .whole_checkpoints import is_whole
 
 
 def load_checkpoints_safely() -> None:
@@ -25,6 +28,12 @@ def load_checkpoints_safely() -> None:
     load = CheckpointLoader.load_checkpoint
 
     def load_without_running_code(filename, map_location=None, logger='current'):
+        path = os.path.expanduser(filename)
+        if os.path.isfile(path) and zipfile.is_zipfile(path) and not is_whole(path):
+            raise ValueError(
+                f'Expected {filename} to be a whole checkpoint, but its checksums are not those of its content: use an '
+                'earlier checkpoint, or copy it again.'
+            )
         with _only_safe_classes():
             try:
                 return load(filename, map_location, logger)
@@ -34,8 +43,8 @@ def load_checkpoints_safely() -> None:
                     f'only, but it {_what_was_refused(error)}. It was not loaded. Use a checkpoint that holds a '
                     'state_dict, from a source you trust.'
                 ) from None
-            except (EOFError, OSError, RuntimeError) as error:
-                if isinstance(error, PermissionError) or not os.path.isfile(os.path.expanduser(filename)):
+            except Exception as error:  # A damaged file can fail in any way.
+                if isinstance(error, PermissionError) or not os.path.isfile(path):
                     raise
                 raise ValueError(
                     f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '

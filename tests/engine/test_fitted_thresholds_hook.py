@@ -62,7 +62,9 @@ def test_a_checkpoint_without_thresholds_changes_nothing(model):
 
 
 @pytest.mark.parametrize(
-    'content', [checkpoint(dict(cat=0.5)), checkpoint(dict(dog=0.5, cat=0.5)), checkpoint(dict(a=0.1), ('a',))]
+    'content',
+    [checkpoint(dict(cat=0.5)), checkpoint(dict(dog=0.5, cat=0.5)), checkpoint(dict(a=0.1), ('a',))]
+    + [checkpoint(wrong) for wrong in (0.5, ['cat', 'dog'], dict(cat='a', dog=0.5), dict(cat=2, dog=float('nan')))],
 )
 def test_thresholds_of_other_labels(model, content):
     with pytest.raises(ValueError, match='Fit them again'):

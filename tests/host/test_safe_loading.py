@@ -81,3 +81,41 @@ def test_a_text_file_is_no_checkpoint(tmp_path):
     (tmp_path / 'notes.pth').write_text('mAP 85.1')
     with pytest.raises(ValueError, match='notes.pth.*is no such checkpoint'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'notes.pth'))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """The bytes of a checkpoint."""
+    torch.save(dict(state_dict=nn.Linear(100, 100).state_dict()), tmp_path / 'some.pth')
+    return (tmp_path / 'some.pth').read_bytes()
+
+
+def load_bytes(folder, content):
+    (folder / 'some.pth').write_bytes(content)
+    return CheckpointLoader.load_checkpoint(str(folder / 'some.pth'))
+
+
+def test_weights_that_changed_are_refused(saved, tmp_path):
+    """torch reads them without a look at the checksums."""
+    weight = load_bytes(tmp_path, saved)['state_dict']['weight'].numpy().tobytes()
+    position = saved.find(weight) + 20
+    changed = saved[:position] + bytes([saved[position] ^ 1]) + saved[position + 1 :]
+    with pytest.raises(ValueError, match='some.pth to be a whole checkpoint, but its checksums'):
+        load_bytes(tmp_path, changed)
+
+
+def test_names_in_an_archive_that_are_no_text(saved, tmp_path):
+    changed = saved.replace(b'/data.pkl', b'/data\xff\xffkl')
+    with pytest.raises(ValueError, match='some.pth to be a whole checkpoint'):
+        load_bytes(tmp_path, changed)
+
+
+@pytest.mark.parametrize('old, new', [(b'weight', b'we\xffght'), (b'Linear', b'Linear'), (b'_rebuild_tensor_v2', b'_')])
+def test_any_error_of_reading_names_the_file(tmp_path, old, new):
+    """In the format of before, which has no checksums."""
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / 'some.pth', _use_new_zipfile_serialization=False)
+    content = (tmp_path / 'some.pth').read_bytes()
+    if old == b'Linear':
+        content = content[: len(content) // 2]
+    with pytest.raises(ValueError, match='some.pth'):
+        load_bytes(tmp_path, content.replace(old, new))

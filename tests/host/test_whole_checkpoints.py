@@ -105,3 +105,9 @@ def test_looking_runs_no_code(work_dir, monkeypatch):
     torch.save(dict(extra=RunsCode()), work_dir / 'epoch_2.pth')
     newest_whole_checkpoint(work_dir)
     assert not (work_dir / 'pwned').exists()
+
+
+def test_an_archive_whose_names_are_no_text_is_not_whole(work_dir):
+    path = work_dir / 'epoch_3.pth'
+    path.write_bytes(path.read_bytes().replace(b'/data.pkl', b'/data\xff\xffkl'))
+    assert not is_whole(path)
