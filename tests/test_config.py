@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 import kmcl_mm
+from kmcl_mm.config import load_config
 from kmcl_mm.host import fit_to_machine
 from tests.conftest import ROOT
 
@@ -210,3 +211,17 @@ def test_the_training_images(tmp_path, name, size):
     images = [draw(seed) for seed in range(40)]
     assert all(image.shape == (3, size, size) and image.dtype == torch.uint8 for image in images)
     assert draw(3).equal(images[3]) and not draw(4).equal(images[3])
+
+
+@pytest.mark.parametrize('end', ['raise SystemExit(3)', 'raise RuntimeError', 'def f():\n    f()\nf()', 'a = ('])
+def test_a_configuration_that_cannot_be_read(tmp_path, end):
+    (tmp_path / 'some.py').write_text(end)
+    with pytest.raises(ValueError, match='some.py to be a configuration, but it cannot be read'):
+        load_config(tmp_path / 'some.py')
+
+
+def test_a_configuration_that_is_based_on_itself(tmp_path):
+    (tmp_path / 'some.py').write_text("_base_ = ['other.py']")
+    (tmp_path / 'other.py').write_text("_base_ = './some.py'")
+    with pytest.raises(ValueError, match='based on itself, .*some.py > .*other.py > .*some.py'):
+        load_config(tmp_path / 'some.py')

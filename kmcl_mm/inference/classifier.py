@@ -44,13 +44,17 @@ def load_classifier(cfg: Config, checkpoint: Union[str, Path]) -> Tuple[BaseMode
 
 def _build(cfg: Config) -> BaseModel:
     if 'model' not in cfg:
-        raise ValueError('Expected the configuration to have a `model`, but it has none. Name one of a training.')
+        raise ValueError(f'Expected {_name(cfg)} to have a `model`, but it has none. Name one of a training.')
     host.leave_out_pretrained_weights(cfg)
     host.allow_no_workers(cfg)
     try:
         return get_model(cfg, device='cuda' if torch.cuda.is_available() else 'cpu')
     except Exception as error:  # Any setting may be wrong in any way.
-        raise ValueError(f'Expected the configuration to have a model that can be built, but: {error}') from error
+        raise ValueError(f'Expected {_name(cfg)} to have a model that can be built, but: {error}') from error
+
+
+def _name(cfg: Config) -> str:
+    return f'the configuration {cfg.filename or ""}'.rstrip()
 
 
 def predict(model: BaseModel, loader: DataLoader) -> Iterator[Tuple[Dict[str, Any], List[DataSample]]]:
