@@ -9,7 +9,7 @@ import pandas as pd
 from mmengine.fileio import get
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file
+from .checks import check_file, shorten
 from .table_multilabel import TableMultiLabel
 
 _LEVEL_3 = (
@@ -86,10 +86,10 @@ class ADP(TableMultiLabel):
             rows = np.load(io.BytesIO(get(self.split_file)), allow_pickle=False)
             if rows.ndim != 1 or rows.dtype.kind not in 'iu':
                 raise ValueError(f'it holds {rows.dtype} of shape {rows.shape}')
-        except (ValueError, EOFError, OSError) as error:
+        except Exception as error:  # Numpy reads the header as Python: it can fail in any way.
             raise ValueError(
-                f'Expected {self.split_file} to be an array of row numbers, but it cannot be read as one: {error}. '
-                'Take the file of the release.'
+                f'Expected {self.split_file} to be an array of row numbers, but it cannot be read as one: '
+                f'{shorten(str(error))}. Take the file of the release.'
             ) from error
         if rows.size and not 0 <= rows.min() <= rows.max() < len(table):
             raise ValueError(

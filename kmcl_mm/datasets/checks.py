@@ -4,8 +4,25 @@ import os
 from collections import defaultdict
 from typing import Iterable
 
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import LocalBackend, get_file_backend, get_text
 from mmengine.logging import print_log
+
+
+def shorten(text: str, most: int = 500) -> str:
+    """Cut a text that a message shows, where a broken file has made it long.
+
+    Args:
+        text: The text.
+        most: How many of its characters are shown.
+
+    Returns:
+        The text, or its start and its length.
+
+    Example:
+        >>> shorten('name'), shorten('n' * 1000, most=3)
+        ('name', 'nnn... (1000 characters)')
+    """
+    return text if len(text) <= most else f'{text[:most]}... ({len(text)} characters)'
 
 
 def check_file(path: str, argument: str) -> None:
@@ -23,6 +40,30 @@ def check_file(path: str, argument: str) -> None:
             f'Expected the file {path}, but there is none. Check `data_root` and `{argument}` of the '
             'data set in the configuration.'
         )
+
+
+def read_text(path: str, argument: str) -> str:
+    """Read a file of text.
+
+    Args:
+        path: Path of the file, in any of MMEngine's storage backends.
+        argument: The data set's argument that the path comes from, for the message.
+
+    Returns:
+        The text.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not in UTF-8.
+    """
+    check_file(path, argument)
+    try:
+        return get_text(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'Expected {path} to be text in UTF-8, but it is not: {shorten(str(error))}. Save it again as '
+            'UTF-8, or restore the file.'
+        ) from error
 
 
 def check_not_empty(data_list: list, source: str, hint: str) -> None:
@@ -90,5 +131,6 @@ def check_images(paths: Iterable[str]) -> None:
             else ('Check `data_root` and `data_prefix` of the data set, and that the download is complete.')
         )
         raise FileNotFoundError(
-            f'Expected {total} images, but {len(missing)} of them are missing, the first of them {missing[0]}. {hint}'
+            f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
+            f'{shorten(missing[0])}. {hint}'
         )

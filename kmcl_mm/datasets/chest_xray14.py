@@ -5,10 +5,9 @@ import os
 from typing import Any, Dict, List, Union
 
 import pandas as pd
-from mmengine.fileio import get_text
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file
+from .checks import read_text
 from .table_multilabel import TableMultiLabel
 
 CHEST_XRAY14_CLASSES = (
@@ -129,8 +128,7 @@ class ChestXray14(TableMultiLabel):
 
     def _read_list(self, name: str) -> set:
         path = os.path.join(self.data_root, name)
-        check_file(path, 'split')
-        return set(get_text(path).split())
+        return set(read_text(path, 'split').split())
 
     def _image_paths(self, names: List[str]) -> List[str]:
         if os.path.isdir(self.img_prefix):

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import math
 import os
+from numbers import Real
 from typing import Any, Dict, List, Optional, Union
 
 from mmengine.fileio import get_text
@@ -11,7 +13,7 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
 
-from .checks import check_file, check_images, check_not_empty, report_left_out
+from .checks import check_file, check_images, check_not_empty, report_left_out, shorten
 from .fraction import WithFraction
 
 # fmt: off
@@ -98,8 +100,9 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
             if labels or not self.filter_empty_gt:
                 path = os.path.join(self.img_prefix, image['file_name'])
                 item = dict(img_path=path, gt_label=sorted(labels), img_id=image_id)
-                if image.get('width') and image.get('height'):
-                    item['annotated_size'] = (image['width'], image['height'])
+                size = (image.get('width'), image.get('height'))
+                if all(isinstance(side, Real) and 0 < side < math.inf for side in size):
+                    item['annotated_size'] = size
                 data_list.append(item)
         report_left_out(self.ann_file, len(wanted) - len(data_list), len(wanted))
         hint = 'Images without a label are left out; filter_empty_gt=False keeps them.'
@@ -119,14 +122,14 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f'Expected {self.img_ids_file} to be a JSON list of image ids, or text with one id a line, but it is '
-                f'not: {error}.'
+                f'not: {shorten(str(error))}.'
             ) from error
         unknown = [image_id for image_id in ids if image_id not in coco.imgs]
         if unknown:
             raise ValueError(
                 f'Expected every id in {self.img_ids_file} to be that of an image in {self.ann_file}, but '
-                f'{len(unknown)} of {len(ids)} are not, {unknown[0]!r} among them. Take the annotation file that the '
-                'list was made for: the splits of 2014 and 2017 hold other images.'
+                f'{len(unknown)} of {len(ids)} are not, {shorten(repr(unknown[0]))} among them. Take the annotation '
+                'file that the list was made for: the splits of 2014 and 2017 hold other images.'
             )
         return [image_id for image_id in coco.imgs if image_id in wanted]
 
@@ -140,13 +143,14 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
             if missing:
                 raise KeyError(f'{missing} are missing')
             for key, name in (('images', 'file_name'), ('categories', 'name')):
-                identifiers = [(item['id'], str(item[name])) for item in content[key]]
-                if len(dict(identifiers)) < len(identifiers):
+                if len({item['id'] for item in content[key]}) < len(content[key]):
                     raise KeyError(f'an id stands in `{key}` twice')
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, AssertionError) as error:
+                if not all(isinstance(item[name], str) for item in content[key]):
+                    raise TypeError(f'a `{name}` in `{key}` is no text')
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
             raise ValueError(
                 f'Expected {self.ann_file} to be a COCO instances JSON with `images`, `annotations` and '
-                f'`categories`, but it is not: {error!r}. Set `ann_file` to an instances_*.json.'
+                f'`categories`, but it is not: {shorten(repr(error))}. Set `ann_file` to an instances_*.json.'
             ) from error
         return coco
 
@@ -157,15 +161,15 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
         if absent:
             raise ValueError(
                 f'Expected the categories of {self.ann_file} to hold every class, but {absent} are not '
-                f'among its {sorted(names.values())}. For your own labels give '
+                f'among its {shorten(repr(sorted(names.values())), most=2000)}. For your own labels give '
                 'metainfo=dict(classes=(...)) with their names, for all splits alike.'
             )
         for box in coco.dataset['annotations']:
             for key, known in (('category_id', names), ('image_id', coco.imgs)):
                 if box.get(key) not in known:
                     raise ValueError(
-                        f'Expected every annotation of {self.ann_file} to have a `{key}` that the file '
-                        f'lists, but annotation {box.get("id")} has {box.get(key)!r}. Mend the file, or take '
-                        'the one that belongs to these images.'
+                        f'Expected every annotation of {self.ann_file} to have a `{key}` that the file lists, but '
+                        f'annotation {shorten(repr(box.get("id")))} has {shorten(repr(box.get(key)))}. Mend the file, '
+                        'or take the one that belongs to these images.'
                     )
         return {category_id: self.class_to_idx.get(name) for category_id, name in names.items()}

@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file, check_images, check_not_empty
+from .checks import check_file, check_images, check_not_empty, shorten
 from .fraction import WithFraction
 
 
@@ -41,10 +41,10 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
             missing = [key for item in data_list for key in ('img_path', 'gt_label') if key not in item]
             if missing:
                 raise KeyError(f'an image lacks {missing[0]!r}')
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
             raise ValueError(
                 f'Expected {self.ann_file} to be a JSON with `metainfo` and a `data_list` of `img_path` and '
-                f'`gt_label`, but it is not: {error!r}. A COCO JSON takes type="CocoMultiLabel".'
+                f'`gt_label`, but it is not: {shorten(repr(error))}. A COCO JSON takes type="CocoMultiLabel".'
             ) from error
         self._check_labels(data_list)
         check_not_empty(data_list, self.ann_file, 'Its `data_list` is empty.')
@@ -57,6 +57,12 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
                 f'Expected {self.ann_file} to name the classes in its `metainfo`, but it does not. Add them there, or '
                 'give the data set metainfo=dict(classes=(...)).'
             )
+        if not _are_names(self.CLASSES):
+            raise ValueError(
+                f'Expected the classes of {self.ann_file} to be a list of names, each once, but got '
+                f'{shorten(repr(self.CLASSES))}. Mend its `metainfo`, or give the data set '
+                'metainfo=dict(classes=(...)).'
+            )
         number = len(self.CLASSES)
         for item in data_list:
             labels = item['gt_label']
@@ -66,6 +72,12 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
             if not is_index or len(set(labels)) < len(labels):
                 raise ValueError(
                     f'Expected the `gt_label` of each image of {self.ann_file} to be a list of indices from 0 to '
-                    f'{number - 1}, each once, but {item["img_path"]} has {labels!r}. If labels are counted from 1, '
+                    f'{number - 1}, each once, but '
+                    f'{shorten(item["img_path"])} has {shorten(repr(labels))}. If labels are counted from 1, '
                     'subtract 1 from all of them; of one number for each class, 0 or 1, give the indices of the ones.'
                 )
+
+
+def _are_names(classes: Any) -> bool:
+    is_list = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
+    return is_list and len(set(classes)) == len(classes)

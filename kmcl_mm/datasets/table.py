@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from mmengine.fileio import get
 
-from .checks import check_file
+from .checks import check_file, shorten
 
 _SEPARATORS = {'.csv': ',', '.tsv': '\t'}
 
@@ -49,16 +49,19 @@ def read_table(path: str) -> pd.DataFrame:
                 encoding='utf-8-sig',
             )
             header, table = rows.iloc[0].tolist(), rows.iloc[1:].reset_index(drop=True)
-    except (ValueError, OSError) as error:
+    except ImportError:
+        raise
+    except Exception as error:  # A damaged Parquet file can fail in any way.
         mend = 'Save it again as UTF-8.' if isinstance(error, UnicodeDecodeError) else 'Mend or restore the file.'
         raise ValueError(
-            f'Expected {path} to be a table with a header and one row an image, but it cannot be read: {error}. {mend}'
+            f'Expected {path} to be a table with a header and one row an image, but it cannot be read: '
+            f'{shorten(str(error))}. {mend}'
         ) from error
     table.columns = [name.strip() for name in header]
     if len(header) == 1 and any(mark in header[0] for mark in ';\t'):
         raise ValueError(
             f'Expected {path} to be a table with a separator that fits its ending, "," for .csv and a tab for .tsv, '
-            f'but its first line is {header[0]!r}. Save it again with the other separator.'
+            f'but its first line is {shorten(repr(header[0]))}. Save it again with the other separator.'
         )
     twice = sorted(set(table.columns[table.columns.duplicated()]) - {''})
     if twice or not len(table):
@@ -88,8 +91,10 @@ def split_names(cell: str, separator: str) -> List[str]:
     if cell.startswith('['):
         try:
             return [str(name).strip() for name in ast.literal_eval(cell)]
-        except (SyntaxError, ValueError) as error:
-            raise ValueError(f"Expected a list of names such as ['sky', 'sea'], but got {cell!r}.") from error
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+            raise ValueError(
+                f"Expected a list of names such as ['sky', 'sea'], but got {shorten(repr(cell))}."
+            ) from error
     return [name.strip() for name in cell.split(separator) if name.strip()]
 
 

@@ -10,7 +10,7 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
 from ..functional.checks import UNKNOWN
-from .checks import check_images, check_not_empty, report_left_out
+from .checks import check_images, check_not_empty, report_left_out, shorten
 from .fraction import WithFraction
 from .table import read_table, split_names
 
@@ -164,7 +164,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if self.split not in set(splits):
             raise ValueError(
                 f'Expected argument `split` to be in column {self.split_column!r} of {self.ann_file}, which has '
-                f'{sorted(set(splits))[:10]}, but got {self.split!r}.'
+                f'{_shorten(sorted(set(splits)), most=10)}, but got {self.split!r}.'
             )
         return table[splits == self.split].reset_index(drop=True)
 
@@ -184,8 +184,8 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         name, times = Counter(names).most_common(1)[0] if names else ('', 0)
         if times > 1:
             raise ValueError(
-                f'Expected each image of {self.ann_file} in one row, but {name!r} is in {times} rows. Join the labels '
-                'of an image into one row; without an image there should be no row.'
+                f'Expected each image of {self.ann_file} in one row, but {shorten(repr(name))} is in {times} rows. '
+                'Join the labels of an image into one row; without an image there should be no row.'
             )
         return names
 
@@ -208,8 +208,8 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             if both:
                 raise ValueError(
                     f'Expected no name both in column {self.label_column!r} and in column {self.unknown_column!r} of '
-                    f'{self.ann_file}, but image {self._image_names(table)[both[0]]!r} has one in both. A label is '
-                    'either present or unknown: mend the row.'
+                    f'{self.ann_file}, but image {shorten(repr(self._image_names(table)[both[0]]))} has one in '
+                    'both. A label is either present or unknown: mend the row.'
                 )
             self._mark(target, unknown, self.unknown_column, UNKNOWN)
         return target
@@ -228,8 +228,9 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
                 if name not in index:
                     raise ValueError(
                         f'Expected the names in column {column!r} of {self.ann_file} to be among the classes '
-                        f'{_shorten(self.CLASSES)}, but got {name!r}. Add it to metainfo=dict(classes=(...)) or to '
-                        f'`ignored_names`, or check `separator` ({self.separator!r}).'
+                        f'{_shorten(self.CLASSES)}, but got {shorten(repr(name))}. Add it to '
+                        'metainfo=dict(classes=(...)) or to `ignored_names`, or check `separator` '
+                        f'({self.separator!r}).'
                     )
                 row[index[name]] = value
 
@@ -260,7 +261,8 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             row, column = np.argwhere(positions == number)[0]
             raise ValueError(
                 f'Expected 0, 1 or one of `unknown_values` {self.unknown_values} in column {self.CLASSES[column]!r} of '
-                f'{self.ann_file}, but got {values[number]!r} for image {self._image_names(table)[row]!r}. '
+                f'{self.ann_file}, but got {shorten(repr(values[number]))} for image '
+                f'{shorten(repr(self._image_names(table)[row]))}. '
                 f'{_what_to_do(values[number])}'
             )
         return np.array([label_of_cell[_plain(value)] for value in values], dtype=np.int8)[positions]
@@ -294,4 +296,4 @@ def _shorten(names: Sequence[str], most: int = 20) -> str:
     """The names as a list, cut where it gets long."""
     names = list(names)
     rest = f' and {len(names) - most} more' if len(names) > most else ''
-    return f'{names[:most]}{rest}'
+    return f'{shorten(repr(names[:most]), most=2000)}{rest}'

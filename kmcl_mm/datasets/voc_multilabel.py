@@ -1,5 +1,6 @@
 """PASCAL VOC as sets of labels, with the published treatment of difficult objects."""
 
+import math
 import os
 import xml.etree.ElementTree as ElementTree
 from typing import Any, Dict, List, Optional, Tuple
@@ -7,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmpretrain.datasets import VOC
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file, check_images
+from .checks import check_file, check_images, check_not_empty, read_text, shorten
 from .fraction import WithFraction
 
 
@@ -45,7 +46,7 @@ class VOCMultiLabel(WithFraction, VOC):
             One ``dict(img_path, gt_label, gt_label_difficult)`` an image, with ``annotated_size`` (width, height) in
             pixels where its annotation names one.
         """
-        check_file(self.image_set_path, 'split')
+        read_text(self.image_set_path, 'split')
         self._sizes = []
         data_list = super().load_data_list()
         for item, size in zip(data_list, self._sizes):
@@ -55,6 +56,7 @@ class VOCMultiLabel(WithFraction, VOC):
         if not self.test_mode:
             for item in data_list:
                 item['gt_label'] = sorted({*item['gt_label'], *item['gt_label_difficult']})
+        check_not_empty(data_list, self.image_set_path, 'It is empty.')
         check_images(item['img_path'] for item in data_list)
         return data_list
 
@@ -66,7 +68,7 @@ class VOCMultiLabel(WithFraction, VOC):
             annotation = ElementTree.fromstring(self.backend.get(path))
             objects = annotation.findall('object')
             labels = [(item.find('name').text, bool(int(item.findtext('difficult', '0')))) for item in objects]
-        except (ElementTree.ParseError, AttributeError, ValueError) as error:
+        except (ElementTree.ParseError, AttributeError, ValueError, LookupError) as error:
             raise ValueError(
                 f'Expected {path} to be a VOC annotation with a `name` in each `object`, but it cannot be '
                 f'read: {error!r}. Restore the file.'
@@ -76,8 +78,8 @@ class VOCMultiLabel(WithFraction, VOC):
         for name, _ in labels:
             if name not in known:
                 raise ValueError(
-                    f'Expected the labels of {path} to be among {sorted(known)}, but got {name!r}. Mend the '
-                    'file, or give metainfo=dict(classes=(...)) with the names of your labels.'
+                    f'Expected the labels of {path} to be among {sorted(known)}, but got {shorten(repr(name))}. Mend '
+                    'the file, or give metainfo=dict(classes=(...)) with the names of your labels.'
                 )
         index = self.class_to_idx
         easy, difficult = (
@@ -93,4 +95,4 @@ def _annotated_size(annotation: ElementTree.Element) -> Optional[Tuple[float, fl
         width, height = (float(annotation.findtext(f'size/{side}', '0')) for side in ('width', 'height'))
     except ValueError:
         return None
-    return (width, height) if width > 0 and height > 0 else None
+    return (width, height) if 0 < width < math.inf and 0 < height < math.inf else None

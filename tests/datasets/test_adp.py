@@ -58,6 +58,10 @@ def test_mistakes(release):
     (release / 'splits/train.npy').write_bytes(b'\x93NUMPY')
     with pytest.raises(ValueError, match=r'train\.npy.*Take the file'):
         load(release)
+    # A header that ends too early for numpy's reader of Python.
+    (release / 'splits/train.npy').write_bytes(b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', (" + b' ' * 100 + bytes(16))
+    with pytest.raises(ValueError, match=r'train\.npy.*Take the file'):
+        load(release)
     with pytest.raises(ValueError, match='`level` to be one of'):
         load(release, level='L4')
     with pytest.raises(ValueError, match='`split` to be one of'):

@@ -96,3 +96,9 @@ def test_a_table_of_zeros_and_ones_for_each_split(release):
     frame.rename(columns=dict(Mass='mass')).to_csv(release / 'train.csv', index=False)
     with pytest.raises(ValueError, match=r"\['Mass'\] are not among"):
         load(release, split=None, ann_file='train.csv')
+
+
+def test_a_list_that_is_no_text(release):
+    (release / 'train_val_list.txt').write_bytes(b'\xff\xfe0')
+    with pytest.raises(ValueError, match='train_val_list.txt to be text in UTF-8, but it is not'):
+        load(release)

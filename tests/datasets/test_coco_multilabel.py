@@ -143,6 +143,8 @@ def test_a_training_set_of_full_size_is_one_array_that_workers_share(tmp_path, m
         (lambda content: content.pop('categories'), 'COCO instances JSON.*instances_'),
         (lambda content: content.pop('annotations'), 'COCO instances JSON'),
         (lambda content: content.pop('images'), 'COCO instances JSON'),
+        (lambda content: content['images'][0].update(file_name=5), 'COCO instances JSON.*`file_name`.*is no text'),
+        (lambda content: content['annotations'].append(box(5, 'x' * 9999)), r'has .xxx.*\(10001 characters\)'),
         (lambda content: content['annotations'].append(box(5, 90)), '`category_id`.*lists.*has 90'),
         (lambda content: content['annotations'].append(box(77, 9)), '`image_id`.*lists.*has 77'),
         (lambda content: content['annotations'][0].pop('category_id'), 'instances_val2017.json'),
@@ -161,7 +163,7 @@ def test_annotation_files_that_are_wrong(data_root, change, message):
     assert 'instances_val2017.json' in str(error.value)
 
 
-@pytest.mark.parametrize('text', ['', 'not JSON', '[]', '[1, 2]', '{}', '7', 'null', '{"images": 3}'])
+@pytest.mark.parametrize('text', ['', 'not JSON', '[]', '[1, 2]', '{}', '7', 'null', '{"images": 3}', '[' * 50_000])
 def test_files_that_are_no_annotations(data_root, text):
     with pytest.raises(ValueError, match='instances_val2017.json.*COCO instances JSON'):
         load(data_root(text))
@@ -200,6 +202,7 @@ def test_a_list_of_images(data_root, text):
         (b'\xff\xfe\x00', 'JSON list of image ids.*but it is not'),
         (b'5\n77\n', r'every id in .*ids.*instances_val2017.json, but 1 of 2 are not, 77 among them'),
         (b'["5"]', "but 1 of 1 are not, '5' among them"),
+        (b'["' + b'5' * 9999 + b'"]', r'555... \(10001 characters\) among them'),
     ],
 )
 def test_a_wrong_list_of_images(data_root, content, message):
@@ -215,8 +218,9 @@ def test_a_missing_list_of_images(data_root):
 
 
 def test_annotated_sizes(data_root):
-    """Where the file names them: an image without a height has none."""
+    """Where the file names them: an image without a height has none, and neither has one of no such number."""
     content = instances()
+    content['images'][2].update(width='8')
     content['images'][1].pop('height')
     dataset = load(data_root(content))
-    assert [dataset.get_data_info(i).get('annotated_size') for i in range(3)] == [(8, 8), None, (8, 8)]
+    assert [dataset.get_data_info(i).get('annotated_size') for i in range(3)] == [(8, 8), None, None]

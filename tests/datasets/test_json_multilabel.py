@@ -40,6 +40,7 @@ def test_as_the_hosts_own(load):
         (dict(images=[], annotations=[], categories=[]), 'COCO JSON'),
         (dict(metainfo=dict(classes=CLASSES), data_list=[dict(img_path='001.jpg')]), 'gt_label'),
         ([1], 'train.json'),
+        (dict(metainfo=dict(classes=CLASSES), data_list=[dict(gt_label=[0])]), 'train.json.*img_path'),
     ],
 )
 def test_other_contents(load, content, message):
@@ -58,3 +59,17 @@ def test_missing_files(load, draw_images):
         load(labels=[(0,), (), (1,)])
     with pytest.raises(FileNotFoundError, match='ann_file'):
         load(ann_file='val.json')
+
+
+@pytest.mark.parametrize('classes', ['crack', 5, [['crack']], [1, 2], ['crack', 'crack']])
+def test_classes_that_are_no_names(load, classes):
+    content = dict(metainfo=dict(classes=classes), data_list=[dict(img_path='001.jpg', gt_label=[0])])
+    with pytest.raises(ValueError, match='classes of .*train.json to be a list of names, each once, but got'):
+        load(content=content)
+
+
+def test_a_file_that_nests_too_deep(load, tmp_path, monkeypatch):
+    load()
+    monkeypatch.setattr('json.dumps', lambda content: '[' * 50_000)
+    with pytest.raises(ValueError, match='train.json.*RecursionError'):
+        load()

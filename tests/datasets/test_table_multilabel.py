@@ -149,6 +149,8 @@ def test_suffix(table):
         (JOINED, {}, r"'labels'.*'crack\|leak'.*`label_column`"),
         (JOINED.replace('rust', 'Rust'), joined(), "'labels'.*'Rust'.*`separator`"),
         (JOINED.replace('crack|leak', '"[crack"'), joined(), r"'labels'.*list of names.*\[crack"),
+        (JOINED.replace('crack|leak', '[' + '-' * 50_000 + '1]'), joined(), r'list of names.*characters\)'),
+        (COLUMNS.replace('1,0,1', f'{"x" * 9999},0,1'), {}, r'x... \(10001 characters\)'),
         ('image,crack,crack\n001.jpg,1,0\n', {}, r"\['crack'\] are there twice"),
         ('image,crack\n', {}, 'rows, but it has none'),
         ('', {}, 'cannot be read'),
@@ -201,3 +203,22 @@ def test_the_layouts_in_the_docs_are_data_sets_with_such_arguments():
         exec(f'def split{function}', names)
         dataset = DATASETS.build(dict(names['split']('train', []), lazy_init=True))
         assert dataset.metainfo['classes'] == CLASSES and dataset.data_root == 'nowhere'
+
+
+@pytest.mark.parametrize('error', [NotImplementedError, TypeError, KeyError])
+def test_a_damaged_parquet_file_fails_in_any_way(table, monkeypatch, error):
+    def fail(file):
+        raise error('not in cstdint')
+
+    monkeypatch.setattr(pd, 'read_parquet', fail)
+    with pytest.raises(ValueError, match='table.parquet to be a table.*not in cstdint.*Mend or restore'):
+        table(pd.DataFrame(dict(image=NAMES)), name='table.parquet')
+
+
+def test_a_missing_reader_of_parquet_is_not_a_damaged_file(table, monkeypatch):
+    def fail(file):
+        raise ImportError('pyarrow')
+
+    monkeypatch.setattr(pd, 'read_parquet', fail)
+    with pytest.raises(ImportError, match='pyarrow'):
+        table(pd.DataFrame(dict(image=NAMES)), name='table.parquet')

@@ -126,6 +126,8 @@ def test_missing_files(data_root):
         ('<size><width>500</width><height>375</height><depth>3</depth></size>', (500, 375)),
         ('<size><width>0</width><height>0</height></size>', None),
         ('<size><width>500</width></size>', None),
+        ('<size><width>1e999</width><height>375</height></size>', None),
+        ('<size><width>nan</width><height>375</height></size>', None),
         ('<size><width>500</width><height>?</height></size>', None),
         ('', None),
     ],
@@ -135,3 +137,44 @@ def test_annotated_sizes(data_root, size, expected):
     (data_root / 'Annotations/second.xml').write_text(f'<annotation>{size}</annotation>')
     dataset = load(data_root, split='test', test_mode=True)
     assert [dataset.get_data_info(i).get('annotated_size') for i in range(3)] == [None, expected, None]
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'<?xml version="1.0" encoding="no-such"?><annotation/>', 'second.xml to be a VOC annotation'),
+        (b'<annotation><object><name>' + b'x' * 9999 + b'</name></object></annotation>', r'\(10001 characters\)'),
+    ],
+)
+def test_broken_annotations(data_root, content, message):
+    (data_root / 'Annotations/second.xml').write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load(data_root)
+
+
+@pytest.mark.parametrize('levels, message', [(4, 'but got .haha'), (10, 'cannot be read')])
+def test_entities_that_expand_take_no_memory(data_root, levels, message):
+    """A billion laughs are refused by the parser; fewer are a long name."""
+    entities = ''.join(f'<!ENTITY e{level} "{f"&e{level - 1};" * 10}">' for level in range(1, levels))
+    text = f'<!DOCTYPE a [<!ENTITY e0 "ha">{entities}]>' + annotation((f'&e{levels - 1};', 0))
+    (data_root / 'Annotations/second.xml').write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load(data_root)
+    assert len(str(error.value)) < 2000
+
+
+def test_no_other_file_is_read(data_root):
+    (data_root / 'Annotations/secret.txt').write_text('dog')
+    text = '<!DOCTYPE a [<!ENTITY e SYSTEM "secret.txt">]>' + annotation(('&e;', 0))
+    (data_root / 'Annotations/second.xml').write_text(text)
+    with pytest.raises(ValueError, match='second.xml.*undefined entity'):
+        load(data_root)
+
+
+@pytest.mark.parametrize(
+    'content, message', [(b'first\n\xff', 'trainval.txt to be text in UTF-8'), (b'', 'trainval.txt')]
+)
+def test_broken_lists(data_root, content, message):
+    (data_root / 'ImageSets/Main/trainval.txt').write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load(data_root)
