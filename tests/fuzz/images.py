@@ -1,0 +1,55 @@
+"""Image files through LoadCheckedImage."""
+
+import io
+from pathlib import Path
+from typing import Any, List
+
+import numpy as np
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import TRANSFORMS
+from numpy.random import Generator
+from PIL import Image, ImageOps
+
+from .image_mutations import IMAGE, draw_jpeg
+from .target import Target
+
+MIN_SIZE = 20
+
+
+class ImageFile(Target):
+    """A small JPEG, loaded in full and with ``min_size``."""
+
+    name, number, mutations = 'JPEG', 130, IMAGE
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        init_default_scope('mmpretrain')
+        self.transforms = [
+            TRANSFORMS.build(dict(type='LoadCheckedImage', **settings)) for settings in ({}, dict(min_size=MIN_SIZE))
+        ]
+
+    def original(self, generator: Generator) -> bytes:
+        return draw_jpeg()
+
+    def load(self, content: bytes) -> Any:
+        path = self.folder / 'image.jpg'
+        path.write_bytes(content)
+        return [transform(dict(img_path=str(path))) for transform in self.transforms]
+
+    def check(self, content: bytes, loaded: List[Any]) -> None:
+        """Against PIL's header, and its pixels where it decodes the file."""
+        for results in loaded:
+            img = results['img']
+            assert img.dtype == np.uint8 and img.ndim == 3 and img.shape[2] == 3
+            assert results['img_shape'] == img.shape[:2]
+            assert min(img.shape[:2]) >= min(*results['ori_shape'], MIN_SIZE)
+        whole, reduced = loaded
+        assert whole['ori_shape'] == reduced['ori_shape'] == whole['img_shape']
+        with Image.open(io.BytesIO(content)) as img:
+            assert sorted(img.size) == sorted(whole['ori_shape'])
+            try:
+                judge = np.asarray(ImageOps.exif_transpose(img).convert('RGB'))[..., ::-1]
+            except OSError:
+                # One decoder gives up where the other goes on: damaged scans have no checksums.
+                return
+        assert judge.shape == whole['img'].shape and np.abs(whole['img'].astype(int) - judge).mean() < 3
