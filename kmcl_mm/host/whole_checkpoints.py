@@ -1,6 +1,7 @@
 """Checkpoints that are written whole or not at all, and the newest whole one to go on from."""
 
 import logging
+import os
 import zipfile
 from pathlib import Path
 from typing import List, Optional, Union
@@ -127,6 +128,6 @@ def _candidates(work_dir: Path) -> List[str]:
         last = ''
     others = {path for pattern in _PATTERNS for path in work_dir.glob(pattern)}
     paths = [str(path) for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)]
-    if '://' in last or (last and Path(last).is_file()):
+    if '://' in last or os.path.isfile(last):
         return [last, *(path for path in paths if Path(path).name != Path(last).name)]
     return paths

@@ -73,7 +73,7 @@ def test_the_log_names_both(work_dir, monkeypatch):
     assert len(said) == 2 and all('Resuming from' in line and 'epoch_1.pth' in line for line in said)
 
 
-@pytest.mark.parametrize('content', [None, b'', b'/moved/away/epoch_3.pth', b'\xff\x00'])
+@pytest.mark.parametrize('content', [None, b'', b'/moved/away/epoch_3.pth', b'\xff\x00', b'a' * 5000])
 def test_without_a_good_last_checkpoint_file_the_newest_is_taken(work_dir, content):
     (work_dir / 'last_checkpoint').unlink()
     if content is not None:
