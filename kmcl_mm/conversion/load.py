@@ -1,7 +1,7 @@
 """Weights of any known kind into a model."""
 
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -74,11 +74,17 @@ def _check_values(tensors: Dict[str, Tensor], expected: Dict[str, Tensor], path:
 
 def _check_meta(content: Dict[str, Any], path: Union[str, Path]) -> None:
     """The names of the labels, where a training has left them."""
-    meta = content.get('meta') or {}
-    dataset_meta = (meta.get('dataset_meta') or {}) if isinstance(meta, dict) else None
-    classes = dataset_meta.get('classes', ()) if isinstance(dataset_meta, dict) else None
+    meta = _dict_in(content, 'meta')
+    dataset_meta = None if meta is None else _dict_in(meta, 'dataset_meta')
+    classes = None if dataset_meta is None else dataset_meta.get('classes', ())
     if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
         raise ValueError(
             f"Expected {path} to have its labels' names under meta / dataset_meta / classes, but got another form. Use "
             'a checkpoint that tools/train.py wrote.'
         )
+
+
+def _dict_in(content: Dict[str, Any], name: str) -> Optional[Dict[str, Any]]:
+    """An entry that is a dictionary, an empty one where there is none, or None where it is something else."""
+    value = content.get(name)
+    return {} if value is None else value if isinstance(value, dict) else None

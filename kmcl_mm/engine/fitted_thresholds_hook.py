@@ -59,7 +59,7 @@ def use_fitted_thresholds(
     """
     meta = checkpoint.get('meta') or {}
     thresholds = meta.get(THRESHOLDS_KEY)
-    if not thresholds:
+    if thresholds is None or (isinstance(thresholds, dict) and not thresholds):
         return False
     if not isinstance(thresholds, dict) or not all(_is_threshold(value) for value in thresholds.values()):
         raise ValueError(

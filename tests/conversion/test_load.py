@@ -61,6 +61,7 @@ def test_weights_that_are_none(load, change, message):
     'meta',
     [
         dict(dataset_meta=5),
+        dict(dataset_meta=torch.ones(2)),
         dict(dataset_meta=dict(classes=3)),
         dict(dataset_meta=dict(classes='cat')),
         dict(dataset_meta=dict(classes=[1, 2])),
@@ -71,7 +72,7 @@ def test_names_of_another_form(load, meta):
         load(**meta)
 
 
-@pytest.mark.parametrize('thresholds', [5, dict(cat=0.5), dict(cat=0.5, dog=float('nan'))])
+@pytest.mark.parametrize('thresholds', [5, torch.ones(2), dict(cat=0.5), dict(cat=0.5, dog=float('nan'))])
 def test_thresholds_of_another_form(load, thresholds):
     with pytest.raises(ValueError, match='some.pth: Expected the thresholds.*Fit them again'):
         load(thresholds=thresholds, dataset_meta=dict(classes=CLASSES))

@@ -59,7 +59,7 @@ def move_it(content: Any, generator: Generator) -> Any:
 
 def replace_it(content: Any, generator: Generator) -> Any:
     deep: List[Any] = []
-    for _ in range(500):
+    for _ in range(100):
         deep = [deep]
     wrong = (dict(state_dict=5), dict(state_dict={}), dict(state_dict=deep), deep)
     return choose((*_PLAIN, *_objects(), *2 * wrong), generator)
