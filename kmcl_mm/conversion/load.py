@@ -76,12 +76,15 @@ def _check_meta(content: Dict[str, Any], path: Union[str, Path]) -> None:
     """The names of the labels, where a training has left them."""
     meta = _dict_in(content, 'meta')
     dataset_meta = None if meta is None else _dict_in(meta, 'dataset_meta')
-    classes = None if dataset_meta is None else dataset_meta.get('classes', ())
-    if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
+    if dataset_meta is None or not _are_names_or_none(dataset_meta.get('classes')):
         raise ValueError(
             f"Expected {path} to have its labels' names under meta / dataset_meta / classes, but got another form. Use "
             'a checkpoint that tools/train.py wrote.'
         )
+
+
+def _are_names_or_none(classes: Any) -> bool:
+    return classes is None or (isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes))
 
 
 def _dict_in(content: Dict[str, Any], name: str) -> Optional[Dict[str, Any]]:

@@ -72,6 +72,11 @@ def test_names_of_another_form(load, meta):
         load(**meta)
 
 
+@pytest.mark.parametrize('meta', [{}, dict(dataset_meta=None), dict(dataset_meta=dict(classes=None))])
+def test_names_are_not_asked_for(load, meta):
+    assert load(**meta).initial == []
+
+
 @pytest.mark.parametrize('thresholds', [5, torch.ones(2), dict(cat=0.5), dict(cat=0.5, dog=float('nan'))])
 def test_thresholds_of_another_form(load, thresholds):
     with pytest.raises(ValueError, match='some.pth: Expected the thresholds.*Fit them again'):
