@@ -58,12 +58,15 @@ class BestWeightsHook(CheckpointHook):
         checkpoint['meta'] = dict(checkpoint['meta'], weights=self._weights_to_save)
 
     def before_train(self, runner) -> None:
-        """Remove what a killed training was writing, and what it had no time to remove.
+        """Go on with the last checkpoint; remove what a killed training was writing or had no time to remove.
 
         Args:
             runner: The runner.
         """
         super().before_train(runner)
+        if runner._resume:
+            # The host writes a new best score into the last checkpoint, if it knows of one.
+            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
         if is_main_process():
             for folder in {str(runner.work_dir), str(self.out_dir)}:
                 remove_unfinished(folder)
