@@ -38,17 +38,3 @@ def in_order(findings: Sequence[Finding]) -> List[Finding]:
         The same ones; warnings and errors each keep their order.
     """
     return sorted(findings, key=lambda finding: finding.severity == 'error')
-
-
-def shorten(names: Sequence[str], most: int = 5) -> str:
-    """Names in a sentence.
-
-    Args:
-        names: The names.
-        most: How many to write out.
-
-    Returns:
-        'a, b, c', with the number of the others where there are more than ``most``.
-    """
-    rest = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(str(name) for name in names[:most]) + rest

@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from .findings import Finding, shorten
+from ..errors import listed
+from .findings import Finding
 from .images import ImageFacts
 from .splits import Split
 
@@ -36,7 +37,7 @@ def check_images(split: Split, facts: Dict[str, ImageFacts]) -> List[Finding]:
     oddities = Counter(oddity for path in split.paths for oddity in facts[path].oddities)
     if oddities:
         number = sum(bool(facts[path].oddities) for path in split.paths)
-        kinds = shorten([f'{count} {oddity}' for oddity, count in oddities.most_common()], most=8)
+        kinds = listed([f'{count} {oddity}' for oddity, count in oddities.most_common()], most=8)
         example = next(path for path in split.paths if facts[path].oddities)
         message = f'{number} of {split.num_images} images are odd: {kinds}; such as {example}. images.csv lists them.'
         findings.append(Finding('warning', split.name, message))

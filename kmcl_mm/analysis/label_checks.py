@@ -5,7 +5,8 @@ from typing import Dict, List, Sequence
 import numpy as np
 from mmengine.config import Config
 
-from .findings import Finding, shorten
+from ..errors import listed
+from .findings import Finding
 from .labels import LabelCounts
 from .shift import differing_labels, find_shift
 from .splits import Split
@@ -82,7 +83,7 @@ def _check_alone(split: Split, counts: LabelCounts) -> List[Finding]:
             Finding(
                 'error',
                 split.name,
-                f'Class names stand more than once: {shorten(twice)}. Give each label a name of its own.',
+                f'Class names stand more than once: {listed(twice)}. Give each label a name of its own.',
             )
         )
     if counts.without_label > split.num_images / 2:
@@ -112,8 +113,8 @@ def _check_classes(splits: Sequence[Split]) -> List[Finding]:
         else:
             only = [sorted(set(a.classes) - set(b.classes)) for a, b in ((first, other), (other, first))]
             what = (
-                f'other class names: only in {first.name} {shorten(only[0]) or "none"}; only in {other.name} '
-                f'{shorten(only[1]) or "none"}'
+                f'other class names: only in {first.name} {listed(only[0]) or "none"}; only in {other.name} '
+                f'{listed(only[1]) or "none"}'
             )
         message = f'The splits have {what}. Give all of them the same metainfo=dict(classes=(...)).'
         findings.append(Finding('error', f'{first.name}, {other.name}', message))
@@ -135,12 +136,12 @@ def _check_occurrence(splits: Sequence[Split], counts: Dict[str, LabelCounts]) -
         if untrained:
             message = (
                 f'{len(untrained)} of {len(absent)} labels never occur, but do in the evaluated data: they cannot be '
-                f'learnt. Check the annotations of {shorten(untrained)}.'
+                f'learnt. Check the annotations of {listed(untrained)}.'
             )
             findings.append(Finding('error', split.name, message))
         if unused:
             message = (
-                f'{len(unused)} of {len(absent)} labels never occur: {shorten(unused)}. Check the annotations, or '
+                f'{len(unused)} of {len(absent)} labels never occur: {listed(unused)}. Check the annotations, or '
                 'leave them out of the classes of all splits; the host counts their average precision as 0.'
             )
             findings.append(Finding('warning', split.name, message))
@@ -182,6 +183,6 @@ def _compare(train: Split, other: Split, counts: Dict[str, LabelCounts]) -> List
     examples = [f'{train.classes[k]} ({a.shares[k]:.1%} and {b.shares[k]:.1%} of the images)' for k in labels]
     message = (
         f'{len(labels)} labels are at least three times as frequent in one split as in the other: '
-        f'{shorten(examples, 3)}. Check that both come from the same source and were annotated alike.'
+        f'{listed(examples, 3)}. Check that both come from the same source and were annotated alike.'
     )
     return [Finding('warning', pair, message)]

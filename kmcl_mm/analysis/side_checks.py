@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import List, Optional, Sequence
 
+from ..errors import listed
 from .copies import SAME_FILE, Copy
-from .findings import Finding, shorten
+from .findings import Finding
 from .splits import Split
 
 # Above this share of the evaluated images, what is measured is memory.
@@ -86,7 +87,7 @@ def check_patients(first: Split, second: Split) -> Optional[Finding]:
     images = sum(patient in set(shared) for patient in second.patients)
     message = (
         f'{len(shared)} patients are in both splits, with {images} of {second.num_images} images of {second.name}: '
-        f'{shorten(shared)}. Split by patient, not by image.'
+        f'{listed(shared)}. Split by patient, not by image.'
     )
     return Finding('error' if first.name == 'train' else 'warning', f'{first.name}, {second.name}', message)
 

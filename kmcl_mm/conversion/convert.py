@@ -4,6 +4,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from torch import Tensor, nn
 
+from ..errors import listed
 from .tresnet import layout_of, timm_tensors
 from .weights import Weights
 
@@ -73,7 +74,7 @@ def convert(weights: Weights, model: nn.Module) -> Conversion:
     if required:
         raise ValueError(
             f'Expected {weights.path} to hold all weights of the {weights.kind} network, but it has none for '
-            f'{_list(required)}. Use a whole checkpoint, or the configuration that it was trained with.'
+            f'{listed(required)}. Use a whole checkpoint, or the configuration that it was trained with.'
         )
     used = {old: new for old, (new, _) in named.items()}
     return Conversion(state_dict, used, left_out, initial)
@@ -96,7 +97,7 @@ def _named(weights: Weights, expected: Dict[str, Tensor]) -> Tuple[Dict[str, Tup
     if unknown:
         raise ValueError(
             f'Expected {weights.path} to hold {prefix}body.*'
-            f'{", downsampler.* and kmm.*" if prefix else " and a classifier"}, but got {_list(unknown)} as well: it '
+            f'{", downsampler.* and kmm.*" if prefix else " and a classifier"}, but got {listed(unknown)} as well: it '
             'is of another architecture.'
         )
     named.update({prefix + old: (_BACKBONE + new, value) for old, (new, value) in timm_tensors(body).items()})
@@ -145,7 +146,7 @@ def _check_tensors(weights: Weights, named: Dict[str, Tuple[str, Tensor]], expec
     homeless = [old for old, (new, _) in named.items() if new not in expected]
     if homeless:
         raise ValueError(
-            f'Expected {weights.path} to fit the model, but the model has no place for {_list(homeless)}: it has '
+            f'Expected {weights.path} to fit the model, but the model has no place for {listed(homeless)}: it has '
             'another backbone or head. Use the configuration that the weights were trained with.'
         )
     for old, (new, value) in named.items():
@@ -164,7 +165,3 @@ def _may_be_missing(name: str, weights: Weights) -> bool:
         return name.startswith('head.')
     without_kernels = not any(old.startswith(('kmm.mean.', 'kmm.var.')) for old in weights.tensors)
     return without_kernels and name.startswith(('head.mean.', 'head.variance.'))
-
-
-def _list(names: List[str], most: int = 4) -> str:
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')

@@ -9,7 +9,8 @@ import pandas as pd
 from mmengine.fileio import get
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file, shorten
+from ..errors import shorten
+from .checks import check_file
 from .table_multilabel import TableMultiLabel
 
 _LEVEL_3 = (

@@ -7,22 +7,7 @@ from typing import Iterable
 from mmengine.fileio import LocalBackend, get_file_backend, get_text
 from mmengine.logging import print_log
 
-
-def shorten(text: str, most: int = 500) -> str:
-    """Cut a text that a message shows, where a broken file has made it long.
-
-    Args:
-        text: The text.
-        most: How many of its characters are shown.
-
-    Returns:
-        The text, or its start and its length.
-
-    Example:
-        >>> shorten('name'), shorten('n' * 1000, most=3)
-        ('name', 'nnn... (1000 characters)')
-    """
-    return text if len(text) <= most else f'{text[:most]}... ({len(text)} characters)'
+from ..errors import shorten
 
 
 def check_file(path: str, argument: str) -> None:

@@ -88,7 +88,7 @@ class ChestXray14(TableMultiLabel):
         )
 
     def load_data_list(self) -> List[Dict[str, Any]]:
-        """Read the table, as :class:`kmcl_mm.datasets.TableMultiLabel` does."""
+        """Read the table, as :class:`kmcl_mm.datasets.TableMultiLabel` does, and take its first images."""
         found = sorted(glob.glob(self.ann_file))
         if len(found) > 1:
             raise ValueError(
@@ -96,13 +96,8 @@ class ChestXray14(TableMultiLabel):
             )
         if found:
             self.ann_file = found[0]
-        return super().load_data_list()
-
-    def filter_data(self) -> List[Dict[str, Any]]:
-        """The data of the images that are taken, in their order."""
-        number = max(round(self.first_fraction * len(self.data_list)), 1)
-        self.data_list = self.data_list[:number]
-        return super().filter_data()
+        data_list = super().load_data_list()
+        return data_list[: max(round(self.first_fraction * len(data_list)), 1)]
 
     def _take_rows(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.list_of_split is None:

@@ -13,7 +13,8 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
 
-from .checks import check_file, check_images, check_not_empty, report_left_out, shorten
+from ..errors import shorten
+from .checks import check_file, check_images, check_not_empty, report_left_out
 from .fraction import WithFraction
 
 # fmt: off

@@ -6,7 +6,8 @@ from typing import Any, Dict, List
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file, check_images, check_not_empty, shorten
+from ..errors import shorten
+from .checks import check_file, check_images, check_not_empty
 from .fraction import WithFraction
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from mmengine.fileio import get
 
-from .checks import check_file, shorten
+from ..errors import shorten
+from .checks import check_file
 
 _SEPARATORS = {'.csv': ',', '.tsv': '\t'}
 

@@ -9,8 +9,9 @@ import pandas as pd
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from ..errors import listed, shorten
 from ..functional.checks import UNKNOWN
-from .checks import check_images, check_not_empty, report_left_out, shorten
+from .checks import check_images, check_not_empty, report_left_out
 from .fraction import WithFraction
 from .table import read_table, split_names
 
@@ -164,7 +165,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if self.split not in set(splits):
             raise ValueError(
                 f'Expected argument `split` to be in column {self.split_column!r} of {self.ann_file}, which has '
-                f'{_shorten(sorted(set(splits)), most=10)}, but got {self.split!r}.'
+                f'{_quoted(sorted(set(splits)), most=10)}, but got {self.split!r}.'
             )
         return table[splits == self.split].reset_index(drop=True)
 
@@ -174,7 +175,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
     def _column(self, table: pd.DataFrame, name: str) -> np.ndarray:
         if name not in table.columns:
             raise ValueError(
-                f'Expected {self.ann_file} to have a column {name!r}, but it has {_shorten(table.columns)}. Mend its '
+                f'Expected {self.ann_file} to have a column {name!r}, but it has {_quoted(table.columns)}. Mend its '
                 'header, or give the data set the name of the column; label_column=None where each label has a column.'
             )
         return table[name].str.strip().to_numpy()
@@ -197,7 +198,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             raise ValueError(
                 'Expected argument `metainfo` to have the names of the labels, the same for all splits, but it has '
                 f'none. Give metainfo=dict(classes=(...)); {self.ann_file} has '
-                f'{_shorten(sorted({name for names in present for name in names}))}.'
+                f'{_quoted(sorted({name for names in present for name in names}))}.'
             )
         target = np.full((len(table), len(self.CLASSES)), _ABSENT, dtype=np.int8)
         self._mark(target, present, self.label_column, _PRESENT)
@@ -228,7 +229,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
                 if name not in index:
                     raise ValueError(
                         f'Expected the names in column {column!r} of {self.ann_file} to be among the classes '
-                        f'{_shorten(self.CLASSES)}, but got {shorten(repr(name))}. Add it to '
+                        f'{_quoted(self.CLASSES)}, but got {shorten(repr(name))}. Add it to '
                         'metainfo=dict(classes=(...)) or to `ignored_names`, or check `separator` '
                         f'({self.separator!r}).'
                     )
@@ -241,14 +242,14 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             self._metainfo['classes'] = tuple(name for name in table.columns if name not in others)
         if not self.CLASSES:
             raise ValueError(
-                f'Expected {self.ann_file} to have columns of labels, but it has {_shorten(table.columns)} only. Add a '
+                f'Expected {self.ann_file} to have columns of labels, but it has {_quoted(table.columns)} only. Add a '
                 'column of 0 and 1 for each label, or give `label_column`, that of joined names.'
             )
         missing = [name for name in self.CLASSES if name not in table.columns]
         if missing:
             raise ValueError(
-                f'Expected {self.ann_file} to have a column for each label, but {_shorten(missing)} are not among its '
-                f'{_shorten(table.columns)}. Mend the names; where one column holds joined names, give `label_column`.'
+                f'Expected {self.ann_file} to have a column for each label, but {_quoted(missing)} are not among its '
+                f'{_quoted(table.columns)}. Mend the names; where one column holds joined names, give `label_column`.'
             )
         cells = np.stack([self._column(table, name) for name in self.CLASSES], axis=1)
         positions, values = pd.factorize(cells.ravel())
@@ -292,8 +293,5 @@ def _plain(cell: str) -> str:
         return cell.lower()
 
 
-def _shorten(names: Sequence[str], most: int = 20) -> str:
-    """The names as a list, cut where it gets long."""
-    names = list(names)
-    rest = f' and {len(names) - most} more' if len(names) > most else ''
-    return f'{shorten(repr(names[:most]), most=2000)}{rest}'
+def _quoted(names: Sequence[str], most: int = 20) -> str:
+    return listed([repr(str(name)) for name in names], most)

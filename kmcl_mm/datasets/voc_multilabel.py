@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmpretrain.datasets import VOC
 from mmpretrain.registry import DATASETS
 
-from .checks import check_file, check_images, check_not_empty, read_text, shorten
+from ..errors import shorten
+from .checks import check_file, check_images, check_not_empty, read_text
 from .fraction import WithFraction
 
 

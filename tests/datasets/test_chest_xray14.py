@@ -94,7 +94,7 @@ def test_a_table_of_zeros_and_ones_for_each_split(release):
     dataset = load(release, split=None, ann_file='train.csv')
     assert findings(dataset) == [cell.split('|') for cell in FINDINGS if cell != 'No Finding']
     frame.rename(columns=dict(Mass='mass')).to_csv(release / 'train.csv', index=False)
-    with pytest.raises(ValueError, match=r"\['Mass'\] are not among"):
+    with pytest.raises(ValueError, match=r"'Mass' are not among"):
         load(release, split=None, ann_file='train.csv')
 
 
