@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from mmengine.dataset import default_collate
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.export import METADATA_FILE, export, metadata_of
 from kmcl_mm.inference.preprocessing import Preprocessing
+from tests.conftest import ROOT
 from tests.inference.conftest import LABELS
 
 
@@ -55,6 +58,24 @@ def test_scores_equal_the_inferencers(small_cfg, classifier, save_checkpoint, fo
     expected = np.stack([image.scores for image in found.images])
     np.testing.assert_allclose(scores_of(path, np.concatenate(images))[0], expected, rtol=0, atol=1e-4)
     np.testing.assert_allclose(scores_of(path, images[1])[0], expected[1:2], rtol=0, atol=1e-4)
+
+
+def test_the_program_in_the_docs(small_cfg, classifier, save_checkpoint, folder, tmp_path, monkeypatch):
+    """Without the package: labels and scores of an image from the file alone."""
+    for package in ('onnx', 'onnxruntime'):
+        pytest.importorskip(package)
+    inferencer = KMCLInferencer(small_cfg, save_checkpoint(thresholds=dict(zip(LABELS, (0.25, 0.5, 0.75)))))
+    export(inferencer.model, metadata_of(inferencer.model, small_cfg, LABELS), tmp_path / 'model.onnx')
+    shutil.copy(folder / 'a.jpg', tmp_path / 'photo.jpg')
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(
+        r'```python\n(import json.*?)```', (ROOT / 'docs/inference.md').read_text(), flags=re.DOTALL
+    )
+    names = {}
+    exec(program, names)
+    (image,) = inferencer('photo.jpg').images
+    np.testing.assert_allclose(names['scores'][0], image.scores, rtol=0, atol=1e-4)
+    assert set(names['labels']) == set(image.labels)
 
 
 def test_a_pipeline_without_a_resize(small_cfg, classifier):
