@@ -8,6 +8,8 @@ from typing import Callable, Optional, TypeVar
 
 from mmengine.config import DictAction
 
+from .errors import UnreadableImageError
+
 Result = TypeVar('Result')
 
 
@@ -60,8 +62,11 @@ def _own_message(error: Optional[BaseException]) -> Optional[str]:
     """The message of an error raised by a statement of the package, be it wrapped into an error of the host."""
     package = Path(__file__).parent
     while error is not None:
-        *_, last = traceback.extract_tb(error.__traceback__)
-        if package in Path(last.filename).parents and last.line.startswith('raise '):
+        if isinstance(error, UnreadableImageError):
+            # A data worker puts its traceback before the message.
+            return str(error).rpartition(f'{UnreadableImageError.__name__}: ')[2].strip()
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and package in Path(frames[-1].filename).parents and frames[-1].line.startswith('raise '):
             return str(error)
         error = error.__cause__ or error.__context__
     return None

@@ -2,9 +2,11 @@
 
 import copy
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Union
 
 from mmengine.config import Config
+
+from . import host
 
 
 def config_folder() -> Path:
@@ -91,20 +93,10 @@ def _read(path: Path) -> Config:
             f'{Path.cwd()}.'
         )
     try:
-        _refuse_a_circle(path)
+        host.refuse_circular_bases(path)
         return Config.fromfile(path)
     except (Exception, SystemExit) as error:  # A configuration is a program: it can fail, and end, in any way.
         raise ValueError(f'Expected {path} to be a configuration, but it cannot be read: {error!r}.') from error
-
-
-def _refuse_a_circle(path: Path, above: Tuple[Path, ...] = ()) -> None:
-    """Refuse a configuration that is based on itself, which the host would follow for a quarter of a minute."""
-    path = path.resolve()
-    if path in above:
-        raise ValueError(f'it is based on itself, {" > ".join(map(str, (*above, path)))}')
-    for base in Config._get_base_files(str(path)):
-        if (path.parent / base).is_file():
-            _refuse_a_circle(path.parent / base, (*above, path))
 
 
 def _name(config: Union[str, Path, Config]) -> str:

@@ -32,8 +32,8 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
         A path in the same folder, with the same ending.
 
     Raises:
-        OSError: The file cannot be written: the disk is full, the folder is read-only and so on. The message names the
-            file and says what to do.
+        OSError: The file cannot be written. Where the disk is full, the folder is read-only or the like, the message
+            names the file and says what to do.
 
     Example:
         >>> from pathlib import Path
@@ -56,7 +56,7 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except OSError as error:
-        if error.errno not in _ADVICE:
+        if error.errno not in _ADVICE or error.filename not in (None, *map(str, (unfinished, path, path.parent))):
             raise
         raise OSError(
             error.errno,

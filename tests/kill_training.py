@@ -97,9 +97,18 @@ def start(cfg: Config, resume: bool = False) -> int:
         os._exit(status)
 
 
-def finish(process: int) -> int:
-    """Wait for a process; returns its status, negative where a signal ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+def finish(process: int, seconds: float = 600) -> int:
+    """Wait for a process; returns its status, negative where a signal ended it. One that hangs is ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise RuntimeError(f'The training did not end within {seconds} s.')
+        time.sleep(0.01)
 
 
 def kill(process: int, kind: str, delay: float, work_dir: Path) -> Optional[float]:

@@ -1,10 +1,14 @@
 import runpy
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 from mmengine.registry import Registry
+from torch.utils.data import DataLoader, Dataset
 
 from kmcl_mm.command_line import run_command
+from kmcl_mm.errors import UnreadableImageError
 from kmcl_mm.functional.checks import check_at_least
 from tests.conftest import ROOT
 
@@ -59,6 +63,31 @@ def test_the_host_may_wrap_it(capsys):
 def test_other_errors_keep_their_traceback(mistake):
     with pytest.raises((ValueError, TypeError)):
         run_command(mistake)
+
+
+def fail_in_a_worker():
+    with ProcessPoolExecutor(1, mp_context=get_context('fork')) as pool:
+        pool.submit(int, 'x').result()
+
+
+def test_an_error_of_a_worker_process_keeps_its_traceback():
+    with pytest.raises(ValueError, match='invalid literal'):
+        run_command(fail_in_a_worker)
+
+
+class Unreadable(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise UnreadableImageError('Expected a.jpg to be an image')
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_image_that_a_data_worker_cannot_read(workers, capsys):
+    with pytest.raises(SystemExit):
+        run_command(lambda: list(DataLoader(Unreadable(), num_workers=workers)))
+    assert capsys.readouterr().err.endswith('error: Expected a.jpg to be an image\n')
 
 
 def test_what_a_tool_returns():

@@ -225,3 +225,10 @@ def test_a_configuration_that_is_based_on_itself(tmp_path):
     (tmp_path / 'other.py').write_text("_base_ = './some.py'")
     with pytest.raises(ValueError, match='based on itself, .*some.py > .*other.py > .*some.py'):
         load_config(tmp_path / 'some.py')
+
+
+def test_bases_that_refer_to_each_other_in_yaml(tmp_path):
+    """The host puts the value in before it reads the file, which is no YAML by itself."""
+    (tmp_path / 'base.yaml').write_text('size: 224\n')
+    (tmp_path / 'mine.yaml').write_text('_base_: base.yaml\nscale: {{_base_.size}}\n')
+    assert load_config(tmp_path / 'mine.yaml').scale == 224

@@ -61,7 +61,7 @@ def run(*command, expect=0, **environment):
     result = subprocess.run(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    assert (result.returncode == 0) == (expect == 0), result.stdout[-5000:]
+    assert result.returncode == expect, result.stdout[-5000:]
     return result.stdout
 
 
@@ -141,9 +141,19 @@ def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, door):
         'show_predictions': ['tools/show_predictions.py', config, bad, '--out', tmp_path / 'grid.png'],
         'fit_thresholds': ['tools/fit_thresholds.py', config, bad],
     }[door]
-    output = run(sys.executable, *command, expect=1)
-    assert f'Expected the checkpoint {bad}' in output and 'could run code' in output
+    output = run(sys.executable, *command, expect=2)
+    assert f'Expected the checkpoint {bad}' in output and 'could run code' in output and 'Traceback' not in output
     assert not (ROOT / 'pwned').exists()
+
+
+def test_resuming_runs_no_configuration_of_the_checkpoint(small_config, tmp_path):
+    config, work_dir = small_config(**{'train_cfg.max_epochs': 1}), tmp_path / 'run'
+    run(sys.executable, 'tools/train.py', config, '--work-dir', work_dir)
+    state = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
+    state['meta']['config'] = f'open({str(tmp_path / "pwned")!r}, "w")'
+    torch.save(state, work_dir / 'epoch_1.pth')
+    run(sys.executable, 'tools/train.py', config, '--resume', '--work-dir', work_dir)
+    assert not (tmp_path / 'pwned').exists()
 
 
 def test_mixed_precision_is_left_out_without_a_gpu(small_config, tmp_path):
@@ -274,7 +284,7 @@ def test_missing_data_is_named_before_training(tmp_path):
         'model.backbone.layers=[1,1,1,1]',
         'model.backbone.width_factor=0.25',
         'model.head.in_channels=512',
-        expect=1,
+        expect=2,
     )
     assert 'data/coco/annotations/instances_train2014.json' in output.splitlines()[-1]
 

@@ -78,13 +78,16 @@ def _check_meta(content: Dict[str, Any], path: Union[str, Path]) -> None:
     dataset_meta = None if meta is None else _dict_in(meta, 'dataset_meta')
     if dataset_meta is None or not _are_names_or_none(dataset_meta.get('classes')):
         raise ValueError(
-            f"Expected {path} to have its labels' names under meta / dataset_meta / classes, but got another form. Use "
-            'a checkpoint that tools/train.py wrote.'
+            f"Expected {path} to have its labels' names under meta / dataset_meta / classes, each once, but got "
+            'another form. Use a checkpoint that tools/train.py wrote.'
         )
 
 
 def _are_names_or_none(classes: Any) -> bool:
-    return classes is None or (isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes))
+    if classes is None:
+        return True
+    are_names = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
+    return are_names and len(set(classes)) == len(classes)
 
 
 def _dict_in(content: Dict[str, Any], name: str) -> Optional[Dict[str, Any]]:

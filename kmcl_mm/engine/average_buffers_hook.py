@@ -2,6 +2,7 @@
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import EMAHook, SyncBuffersHook
+from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import HOOKS
 
 
@@ -13,6 +14,14 @@ class AverageBuffersHook(SyncBuffersHook):
     this hook every process would validate its part of the images with other statistics than a test of the checkpoint
     has, and a training that is resumed would go on with other ones. In one process it does nothing.
     """
+
+    def before_train(self, runner) -> None:
+        """Take the buffers of a training by epochs that is resumed for averaged, as they were when they were saved.
+
+        Args:
+            runner: The runner.
+        """
+        self.called_in_train = runner._resume and isinstance(runner.train_loop, EpochBasedTrainLoop)
 
     def after_train_epoch(self, runner) -> None:
         """Average the buffers.

@@ -148,3 +148,6 @@ class BestWeightsHook(CheckpointHook):
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):
+            # What DeepSpeed writes.
+            self.file_backend.rmtree(path)

@@ -112,7 +112,7 @@ class ReadableItems:
         line = f'{self.epoch.item()}\t{index}\t{" ".join(str(error).split())}\n'
         # One short write at the end of the file: lines of several processes do not mix.
         with self.record.open('ab', buffering=0) as file:
-            file.write(line.encode())
+            file.write(line.encode(errors='backslashreplace'))
 
 
 def seeds(seed: int, epoch: int, part: int) -> List[int]:

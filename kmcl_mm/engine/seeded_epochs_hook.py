@@ -2,10 +2,11 @@
 
 import logging
 import random
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
+from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
@@ -27,7 +28,8 @@ class SeededEpochsHook(Hook):
     they live longer than an epoch. The order of the images goes on with the seed that it began with, also where
     ``randomness.seed`` is None.
 
-    Transforms with generators of their own are not reached, nor are trainings by iterations.
+    Transforms with generators of their own are not reached, nor are trainings by iterations, nor those with another
+    sampler than the host's ``DefaultSampler``, which may take an image more than once in an epoch.
     """
 
     def before_train(self, runner) -> None:
@@ -37,9 +39,10 @@ class SeededEpochsHook(Hook):
             runner: The runner.
         """
         self._dataset = None
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        reason = _why_not(runner)
+        if reason is not None:
             print_log(
-                'SeededEpochsHook: the training is not one of epochs. Resumed, it draws other random numbers.',
+                f'SeededEpochsHook: {reason}. Resumed, it draws other random numbers.',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -85,11 +88,18 @@ class SeededEpochsHook(Hook):
             self._dataset.__dict__.pop('__getitems__', None)
 
 
+def _why_not(runner) -> Optional[str]:
+    """Why a training's random numbers are left as they are, or None."""
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        return 'the training is not one of epochs'
+    if not isinstance(runner.train_dataloader.sampler, DefaultSampler):
+        return 'the sampler may take an image more than once in an epoch, which would be augmented alike each time'
+    return None
+
+
 def _keep_order(runner) -> None:
     """Go on with the sampler's seed of the training that is resumed: the host draws another where none is set."""
     sampler = runner.train_dataloader.sampler
-    if not hasattr(sampler, 'seed'):
-        return
     known = runner.message_hub.runtime_info
     if runner._resume and _SAMPLER_SEED_KEY in known:
         sampler.seed = known[_SAMPLER_SEED_KEY]

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import all_gather_object, barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
@@ -55,6 +55,8 @@ class UnreadableImagesHook(Hook):
             # A training that starts anew has skipped nothing.
             self._record.touch() if runner.epoch else self._record.write_text('')
         barrier()
+        # Another machine may have a folder of its own.
+        self._record.touch()
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         dataset = runner.train_dataloader.dataset
         dataset.__getitems__ = ReadableItems(items_of(dataset), len(dataset), self.max_skips, self._epoch, self._record)
@@ -79,7 +81,8 @@ class UnreadableImagesHook(Hook):
         runner.train_dataloader.dataset.__dict__.pop('__getitems__', None)
         barrier()
         # A resumed training repeats part of an epoch, and notes the same again.
-        lines = {tuple(line.split('\t', 2)) for line in self._record.read_text().splitlines()}
+        own = [tuple(line.split('\t', 2)) for line in self._record.read_text(encoding='utf-8').splitlines()]
+        lines = set().union(*all_gather_object(own))
         if not lines:
             return
         reasons = sorted({reason for _, _, reason in lines})

@@ -3,6 +3,7 @@
 No other part knows that there are two families. Every work-around stands here, under the fault that it answers.
 """
 
+from .configurations import refuse_circular_bases
 from .launch import allow_no_workers, fit_to_machine, leave_out_pretrained_weights, run_tool
 from .release import (
     average_precision_of_unknown_labels,
@@ -22,6 +23,7 @@ __all__ = [
     'leave_out_broken_multimodal_models',
     'leave_out_pretrained_weights',
     'load_checkpoints_safely',
+    'refuse_circular_bases',
     'resume_from_whole_checkpoints',
     'run_tool',
     'write_checkpoints_whole',

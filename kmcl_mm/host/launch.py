@@ -5,7 +5,7 @@ import logging
 import traceback
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Optional
+from typing import Callable, Optional
 
 import torch
 
@@ -75,22 +75,21 @@ def leave_out_pretrained_weights(cfg) -> None:
             backbone[setting] = without
 
 
-def run_tool(name: str) -> None:
+def run_tool(name: str, load_config: Callable) -> None:
     """Run one of MMPretrain's own command-line tools, with its configuration fitted to the machine.
 
     Faults: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it. Its
     OneCycle schedule divides by zero where the rate rises for one step. Weights that cannot be fetched end in an error
-    of the network. Its configurations are read by :func:`kmcl_mm.config.load_config`, whose errors say what to do.
+    of the network.
 
     Args:
         name: Name of the tool: 'train' or 'test'. Its options come from the command line.
+        load_config: What reads the configuration, :func:`kmcl_mm.config.load_config`.
 
     Raises:
         ImportError: The installed MMPretrain came without its tools.
         SystemExit: With what to do, for the last two of the faults.
     """
-    from ..config import load_config
-
     tool = _load_tool(name)
     merge_args = tool.merge_args
     tool.Config = SimpleNamespace(fromfile=load_config)

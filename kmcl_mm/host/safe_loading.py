@@ -19,6 +19,9 @@ def load_checkpoints_safely() -> None:
     Fault: the originals cannot resume with torch 2.6 or later, whose ``weights_only`` refuses the training state in
     the checkpoint; the maintained family then falls back to unpickling whatever the file says. Here ``weights_only``
     stays on wherever MMEngine loads from, and only the few classes of the training state are named as safe.
+
+    Fault: to resume, MMEngine runs the text in ``meta['config']`` as a program, though no release of it writes one
+    there. It is left out.
     """
     from mmengine.runner import checkpoint
     from mmengine.runner.checkpoint import CheckpointLoader
@@ -36,13 +39,15 @@ def load_checkpoints_safely() -> None:
             )
         with _only_safe_classes():
             try:
-                return load(filename, map_location, logger)
+                content = load(filename, map_location, logger)
             except pickle.UnpicklingError as error:
                 raise ValueError(
                     f'Expected the checkpoint {filename} to hold tensors, plain containers and the training state '
                     f'only, but it {_what_was_refused(error)}. It was not loaded. Use a checkpoint that holds a '
                     'state_dict, from a source you trust.'
                 ) from None
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
             except Exception as error:  # A damaged file can fail in any way.
                 if isinstance(error, PermissionError) or not os.path.isfile(path):
                     raise
@@ -50,6 +55,9 @@ def load_checkpoints_safely() -> None:
                     f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '
                     'be truncated: use an earlier checkpoint, or copy it again.'
                 ) from error
+        if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+            content['meta'].pop('config', None)
+        return content
 
     if hasattr(checkpoint, '_safe_torch_load'):
         checkpoint._safe_torch_load = torch.load
@@ -69,16 +77,15 @@ def _what_was_refused(error: pickle.UnpicklingError) -> str:
 @contextlib.contextmanager
 def _only_safe_classes() -> Iterator[None]:
     """Make every ``torch.load`` within refuse all but tensors, containers and what the training state needs."""
-    switch = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-    before = os.environ.get(switch)
-    os.environ[switch] = '1'
+    switches = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
+    before = {switch: os.environ.pop(switch) for switch in switches if switch in os.environ}
+    os.environ[switches[0]] = '1'
     try:
         with torch.serialization.safe_globals(_state_classes()):
             yield
     finally:
-        del os.environ[switch]
-        if before is not None:
-            os.environ[switch] = before
+        del os.environ[switches[0]]
+        os.environ.update(before)
 
 
 def _state_classes() -> List:

@@ -2,14 +2,15 @@
 
 import logging
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import List, Optional, Union
 
 from ..files import written_whole
 
-# Names of the checkpoints that hold a whole training state; the best weights are another kind.
-_PATTERNS = ('epoch_*.pth', 'iter_*.pth')
+# Names of the checkpoints that hold a whole training state; best weights and copies with thresholds are other kinds.
+_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 
 
 def write_checkpoints_whole() -> None:
@@ -126,7 +127,7 @@ def _candidates(work_dir: Path) -> List[str]:
         last = (work_dir / 'last_checkpoint').read_text().strip()
     except (OSError, UnicodeDecodeError):
         last = ''
-    others = {path for pattern in _PATTERNS for path in work_dir.glob(pattern)}
+    others = [path for path in work_dir.glob('*.pth') if _NAME.fullmatch(path.name)]
     paths = [str(path) for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)]
     if '://' in last or os.path.isfile(last):
         return [last, *(path for path in paths if Path(path).name != Path(last).name)]

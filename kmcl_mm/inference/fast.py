@@ -26,21 +26,22 @@ def speed_up(model: BaseModel, images: Tensor) -> bool:
         images: Images as its backbone gets them (N, 3, H, W), to compare the scores of.
 
     Returns:
-        Whether it was replaced. Where a score would move by more than 1e-4 the model stays as it is, with a warning.
+        Whether it was replaced. Where a score would move by more than 1e-4, or the network has no faster form, the
+        model stays as it is, with a warning.
     """
     backbone, images = model.backbone, images[:4]
     with torch.inference_mode():
         before = model.head(model.extract_feat(images)).sigmoid()
-        model.backbone = _ChannelsLast(fast_copy(backbone, images))
-        change = (model.head(model.extract_feat(images)).sigmoid() - before).abs().max().item()
-    if change <= TOLERANCE:
-        return True
+        try:
+            model.backbone = _ChannelsLast(fast_copy(backbone, images))
+            change = (model.head(model.extract_feat(images)).sigmoid() - before).abs().max().item()
+            if change <= TOLERANCE:
+                return True
+            reason = f'A faster form of the network would change scores by {change:.1g}'
+        except Exception as error:  # A network may be written in any way.
+            reason = f'The network has no faster form ({error!r})'
     model.backbone = backbone
-    print_log(
-        f'A faster form of the network would change scores by {change:.1g}: predicting with it as it is.',
-        logger='current',
-        level=logging.WARNING,
-    )
+    print_log(f'{reason}: predicting with it as it is.', logger='current', level=logging.WARNING)
     return False
 
 

@@ -85,7 +85,8 @@ def _launch(blocks: gr.Blocks, folder: str, port: int, max_upload_mb: float) -> 
         )
     except OSError as error:
         raise OSError(
-            f'Expected port {port} of {ADDRESS} to be free, but no page can be served there. Take another one (--port).'
+            f'Expected port {port} of {ADDRESS} to be free, but no page can be served there: {error}. Take another '
+            'one, above 1023 (--port).'
         ) from error
 
 

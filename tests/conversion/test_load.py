@@ -65,6 +65,7 @@ def test_weights_that_are_none(load, change, message):
         dict(dataset_meta=dict(classes=3)),
         dict(dataset_meta=dict(classes='cat')),
         dict(dataset_meta=dict(classes=[1, 2])),
+        dict(dataset_meta=dict(classes=['cat', 'cat'])),
     ],
 )
 def test_names_of_another_form(load, meta):

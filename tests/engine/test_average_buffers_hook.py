@@ -1,8 +1,10 @@
 from types import SimpleNamespace
 
+import pytest
 import torch
 from mmengine.hooks import EMAHook
 from mmengine.model import ExponentialMovingAverage
+from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 from torch.distributed import destroy_process_group, init_process_group
 
@@ -38,6 +40,20 @@ def _average(rank, folder):
 
 def test_buffers_of_two_processes(tmp_path):
     torch.multiprocessing.spawn(_average, args=(tmp_path,), nprocs=2)
+
+
+@pytest.mark.parametrize('is_resumed', [False, True])
+def test_saved_buffers_are_not_averaged_again(is_resumed, monkeypatch):
+    """Of three equal numbers the mean may be another one."""
+    calls = []
+    monkeypatch.setattr('mmengine.hooks.sync_buffer_hook.all_reduce_params', lambda *args, **_: calls.append(args))
+    runner, _ = runner_with_average()
+    runner._resume, runner.train_loop = is_resumed, EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+    hook = AverageBuffersHook()
+    hook.distributed = True
+    hook.before_train(runner)
+    hook.before_val_epoch(runner)
+    assert len(calls) == (0 if is_resumed else 1)
 
 
 def test_one_process_is_left_alone():

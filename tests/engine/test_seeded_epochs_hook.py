@@ -1,7 +1,12 @@
 """Trainings with augmentation and drop path, killed after an epoch and resumed, equal undisturbed ones bit for bit."""
 
-import torch
+from types import SimpleNamespace
 
+import torch
+from mmengine.runner import EpochBasedTrainLoop
+from torch.utils.data import RandomSampler
+
+from kmcl_mm.engine import SeededEpochsHook
 from tests.engine import die_hook  # noqa: F401
 from tests.kill_training import differences, finish, results, short_config, start
 
@@ -24,6 +29,20 @@ def killed_and_resumed(tmp_path, name, workers, kill_in, **settings):
 def whole(tmp_path, name, workers, **settings):
     assert finish(start(config(tmp_path / name, workers, **settings))) == 0
     return results(tmp_path / name, 3)
+
+
+def test_another_sampler_is_left_alone(monkeypatch):
+    """It may take an image more than once in an epoch, which would be augmented alike each time."""
+    said = []
+    monkeypatch.setattr('kmcl_mm.engine.seeded_epochs_hook.print_log', lambda message, **_: said.append(message))
+    loader = SimpleNamespace(dataset=SimpleNamespace(), sampler=RandomSampler(range(3), replacement=True))
+    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+    runner = SimpleNamespace(train_loop=loop, train_dataloader=loader, epoch=0)
+    hook = SeededEpochsHook()
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    hook.before_train_iter(runner, 0)
+    assert vars(loader.dataset) == {} and 'sampler' in said[0]
 
 
 def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path):

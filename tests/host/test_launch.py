@@ -2,6 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from kmcl_mm import host
+from kmcl_mm.config import load_config
 
 
 def test_pretrained_weights_are_left_out():
@@ -47,4 +48,4 @@ def test_without_a_gpu_other_launchers_are_refused(monkeypatch):
 
 def test_a_missing_tool():
     with pytest.raises(ImportError, match='fly.py'):
-        host.run_tool('fly')
+        host.run_tool('fly', load_config)

@@ -119,3 +119,33 @@ def test_any_error_of_reading_names_the_file(tmp_path, old, new):
         content = content[: len(content) // 2]
     with pytest.raises(ValueError, match='some.pth'):
         load_bytes(tmp_path, content.replace(old, new))
+
+
+def test_a_configuration_in_the_training_state_is_not_run(tmp_path):
+    """The host would run it to resume."""
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(dict(state_dict={}, meta=dict(epoch=1, config='open("pwned", "w")')), path)
+    assert CheckpointLoader.load_checkpoint(path)['meta'] == dict(epoch=1)
+
+
+def test_a_full_memory_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(state_dict={}), path)
+    monkeypatch.setattr(torch, 'load', fail)
+    monkeypatch.setattr('mmengine.runner.checkpoint._safe_torch_load', fail, raising=False)
+    with pytest.raises(torch.OutOfMemoryError):
+        CheckpointLoader.load_checkpoint(str(path))
+
+
+def test_a_switch_to_load_anything_has_no_effect(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    torch.save(dict(state_dict={}), 'good.pth')
+    assert CheckpointLoader.load_checkpoint('good.pth') == dict(state_dict={})
+    torch.save(dict(extra=ATTACKS[0]), 'bad.pth')
+    with pytest.raises(ValueError, match='could run code'):
+        CheckpointLoader.load_checkpoint('bad.pth')
+    assert os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] == '1' and not (tmp_path / 'pwned').exists()

@@ -55,8 +55,15 @@ def test_the_host_asks_here(work_dir):
         assert module.find_latest_checkpoint(str(work_dir)) == str(work_dir / 'epoch_2.pth')
 
 
+def test_copies_of_checkpoints_are_no_training_states(work_dir):
+    for name in ('epoch_1_thresholds.pth', 'epoch_1-3fa9c0de.pth', 'my_epoch_1.pth'):
+        torch.save(dict(state_dict={}), work_dir / name)
+    empty(work_dir / 'epoch_3.pth')
+    assert newest_whole_checkpoint(work_dir) == str(work_dir / 'epoch_2.pth')
+
+
 @pytest.mark.parametrize('damage', DAMAGES)
-def test_a_damaged_one_is_named_and_the_one_before_is_taken(work_dir, damage, caplog):
+def test_the_one_before_a_damaged_one_is_taken(work_dir, damage):
     assert is_whole(work_dir / 'epoch_3.pth')
     damage(work_dir / 'epoch_3.pth')
     assert not is_whole(work_dir / 'epoch_3.pth')

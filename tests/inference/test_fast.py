@@ -90,3 +90,22 @@ def test_a_classifier_is_sped_up_where_its_scores_stay(classifier):
     model.head = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     model.head.forward = lambda features: nn.functional.linear(features[-1], torch.ones(2, 4))
     assert not speed_up(model, images) and model.backbone is kept
+
+
+class NoCopy(nn.Module):
+    """What cannot be copied."""
+
+    def forward(self, images):
+        return (images.mean(dim=(2, 3)),)
+
+    def __deepcopy__(self, memo):
+        raise TypeError('not to be copied')
+
+
+def test_a_network_without_a_faster_form_stays(classifier):
+    model = copy.deepcopy(classifier)
+    model.backbone = kept = NoCopy().eval()
+    model.neck = None
+    model.head = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
+    model.head.forward = lambda features: features[-1]
+    assert not speed_up(model, torch.randn(2, 3, 8, 8)) and model.backbone is kept

@@ -40,5 +40,5 @@ def test_a_checkpoint_that_runs_code_is_refused(small_cfg, folder, tmp_path):
     config, bad = tmp_path / 'small.py', tmp_path / 'bad.pth'
     small_cfg.dump(config)
     torch.save(dict(state_dict={}, meta={}, extra=ATTACKS[1]), bad)
-    assert 'could run code' in run(sys.executable, 'tools/predict.py', config, bad, folder, expect=1)
+    assert 'could run code' in run(sys.executable, 'tools/predict.py', config, bad, folder, expect=2)
     assert not (ROOT / 'pwned').exists()

@@ -1,6 +1,7 @@
 import io
 import pickle
 import sys
+import zipfile
 
 import cv2
 import numpy as np
@@ -139,6 +140,8 @@ def test_the_fingerprint_tells_trainings_and_pipelines_apart(training_cfg, save_
     other = Config(dict(training_cfg.to_dict()))
     other.test_dataloader.dataset.pipeline[1]['scale'] = (96, 96)
     assert before != fingerprint_of(head, other)
+    other = Config(dict(training_cfg.to_dict(), data_preprocessor=dict(mean=[1.0, 2.0, 3.0], std=[1.0] * 3)))
+    assert before != fingerprint_of(head, other)
     with torch.no_grad():
         next(head.parameters()).view(-1)[0] += 1e-3
     assert before != fingerprint_of(head, training_cfg)
@@ -170,7 +173,17 @@ def single_array():
     return stream.getvalue()
 
 
+def zipped(content, **settings):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w', **settings) as archive:
+        archive.writestr('names.npy', content)
+    return stream.getvalue()
+
+
 BROKEN = {
+    'an entry that is no array': zipped(b'no array'),
+    'an array with a broken header': zipped(b'\x93NUMPY\x01\x00\x06\x00{(((((' + bytes(20)),
+    'compressed entries': zipped(bytes(10**6), compression=zipfile.ZIP_DEFLATED),
     'text': b'no index',
     'empty': b'',
     'one array': single_array(),

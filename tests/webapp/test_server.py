@@ -226,9 +226,9 @@ def test_the_tool_refuses_files_that_run_code(training_cfg, checkpoint, tmp_path
     config, bad, bad_index = tmp_path / 'small.py', tmp_path / 'bad.pth', tmp_path / 'bad.npz'
     training_cfg.dump(config)
     torch.save(dict(state_dict={}, meta={}, extra=ATTACKS[1]), bad)
-    output = run(sys.executable, 'tools/webapp.py', config, bad, expect=1)
+    output = run(sys.executable, 'tools/webapp.py', config, bad, expect=2)
     assert 'could run code' in output and 'Traceback' not in output
     np.savez(bad_index, names=np.array([ATTACKS[1]], dtype=object))
-    output = run(sys.executable, 'tools/webapp.py', config, checkpoint, '--index', bad_index, expect=1)
+    output = run(sys.executable, 'tools/webapp.py', config, checkpoint, '--index', bad_index, expect=2)
     assert 'to be an index of similar images' in output and 'Traceback' not in output
     assert not (ROOT / 'pwned').exists()

@@ -24,8 +24,8 @@ class LoadCheckedImage(LoadImageFromFile):
     """The host's ``LoadImageFromFile``, which refuses broken files by name and can decode JPEGs at a smaller size.
 
     A JPEG file whose end is missing is refused, where the host's gives an image with grey in place of the rest. So is a
-    header that claims more pixels than the file can hold, or than PIL takes (``PIL.Image.MAX_IMAGE_PIXELS``) in another
-    format, before gigabytes are filled.
+    header that claims more pixels than the file can hold, or, in another format, than PIL opens (twice
+    ``PIL.Image.MAX_IMAGE_PIXELS``), before gigabytes are filled.
 
     Args:
         min_size: Where a JPEG's shorter side is at least twice, four or eight times this many pixels, it is decoded at
