@@ -294,4 +294,4 @@ def _plain(cell: str) -> str:
 
 
 def _quoted(names: Sequence[str], most: int = 20) -> str:
-    return listed([repr(str(name)) for name in names], most)
+    return shorten(listed([repr(str(name)) for name in names], most))
