@@ -22,8 +22,8 @@ class KMCLLoss(nn.Module):
     The losses are computed in float32 (float64 stays float64), with autocast off, whatever the network runs in. Against
     float64 a value is right to 1e-4 of itself or 1e-6, and a gradient to 1e-4 of the tensor's largest or to 1e-5 in
     units of the kernels' width (a gradient by the mean times sigma, by the variance times sigma squared), for means to
-    1e4 and variances from 1 to 1e6. The reconstruction's errors, relative and of gradients in units of the width, grow by
-    2e-7 times the largest log kernel on top.
+    1e4 and variances from 1 to 1e6. The reconstruction's errors, relative ones and those of
+    gradients in units of the width, grow by 2e-7 times the largest log kernel on top.
 
     Args:
         variant: 'reference' gives the published code's numbers: kernel values clamped in the reconstruction, the
