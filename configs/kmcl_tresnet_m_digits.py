@@ -30,7 +30,14 @@ val_dataloader = dict(
     batch_size=100,
     num_workers=2,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='DigitScenes', split='test', num_scenes=1000, test_mode=True, pipeline=[dict(type='PackInputs')]),
+    dataset=dict(
+        type='DigitScenes',
+        split='test',
+        num_scenes=1000,
+        test_mode=True,
+        # Scenes have this size; pictures that tools/predict.py is given have any.
+        pipeline=[dict(type='Resize', scale=(64, 64)), dict(type='PackInputs')],
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelF1', thr=0.5, topk=None)]

@@ -16,6 +16,7 @@ from torch import nn
 import kmcl_mm
 from kmcl_mm.config import load_config
 from kmcl_mm.host import fit_to_machine
+from kmcl_mm.inference.preprocessing import Preprocessing
 from tests.conftest import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
@@ -232,3 +233,11 @@ def test_bases_that_refer_to_each_other_in_yaml(tmp_path):
     (tmp_path / 'base.yaml').write_text('size: 224\n')
     (tmp_path / 'mine.yaml').write_text('_base_: base.yaml\nscale: {{_base_.size}}\n')
     assert load_config(tmp_path / 'mine.yaml').scale == 224
+
+
+def test_the_demo_predicts_pictures_of_any_size():
+    cfg = load_config('kmcl_tresnet_m_digits')
+    prepare = Preprocessing(cfg)
+    assert prepare(np.zeros((45, 130, 3), np.uint8))['inputs'].shape == (3, 64, 64)
+    scene = np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)
+    assert (prepare(scene)['inputs'].numpy() == scene.transpose(2, 0, 1)).all()

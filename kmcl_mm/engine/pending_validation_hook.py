@@ -4,8 +4,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import HOOKS
 
-# Where a checkpoint's log has the last epoch whose validation is in it.
-VALIDATED_KEY = 'validated_epoch'
+# Where a checkpoint's log has the last epoch whose validation is in it. The host prints what begins with 'val'.
+VALIDATED_KEY = 'last_validated_epoch'
 
 
 @HOOKS.register_module()

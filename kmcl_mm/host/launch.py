@@ -1,5 +1,6 @@
 """Configurations fitted to the machine, and MMPretrain's own tools run with them."""
 
+import errno
 import importlib.util
 import logging
 import traceback
@@ -13,6 +14,8 @@ from .release import INSTALL_MAINTAINED
 
 # Accelerators that MMEngine's launcher and mixed precision do not drive.
 _DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
+# What the user can do something about.
+_DISK_ERRORS = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def fit_to_machine(cfg) -> None:
@@ -80,7 +83,7 @@ def run_tool(name: str, load_config: Callable) -> None:
 
     Faults: MMEngine leaves the process group to the end of the process, where the threads of gloo can abort it. Its
     OneCycle schedule divides by zero where the rate rises for one step. Weights that cannot be fetched end in an error
-    of the network.
+    of the network, and folders that cannot be written to in one of the system.
 
     Args:
         name: Name of the tool: 'train' or 'test'. Its options come from the command line.
@@ -88,7 +91,7 @@ def run_tool(name: str, load_config: Callable) -> None:
 
     Raises:
         ImportError: The installed MMPretrain came without its tools.
-        SystemExit: With what to do, for the last two of the faults.
+        SystemExit: With what to do, for the last three of the faults.
     """
     tool = _load_tool(name)
     merge_args = tool.merge_args
@@ -122,6 +125,11 @@ def _explain(error: Exception) -> Optional[str]:
             'The training is too short: the learning rate would rise for a single step. Train for more epochs '
             '(train_cfg.max_epochs and param_scheduler.end), with a smaller train_dataloader.batch_size, or with '
             'another param_scheduler.pct_start.'
+        )
+    if isinstance(error, OSError) and error.filename and error.errno in _DISK_ERRORS:
+        return (
+            f'{error.filename} cannot be written or read: {error.strerror}. Take another --work-dir, make it writable, '
+            'or free some space.'
         )
     if type(error).__module__.partition('.')[0] in ('huggingface_hub', 'httpx', 'requests', 'urllib'):
         return (

@@ -52,8 +52,8 @@ def load_checkpoints_safely() -> None:
                 if isinstance(error, PermissionError) or not os.path.isfile(path):
                     raise
                 raise ValueError(
-                    f'Expected {filename} to be a whole checkpoint, but it cannot be read: {error}\nIt may '
-                    'be truncated: use an earlier checkpoint, or copy it again.'
+                    f'Expected {filename} to be a whole checkpoint, but it cannot be read ({error!r}). '
+                    'It is truncated, or no checkpoint at all: use an earlier one, or copy it again.'
                 ) from error
         if isinstance(content, dict) and isinstance(content.get('meta'), dict):
             content['meta'].pop('config', None)

@@ -1,3 +1,6 @@
+import errno
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config
 
@@ -49,3 +52,15 @@ def test_without_a_gpu_other_launchers_are_refused(monkeypatch):
 def test_a_missing_tool():
     with pytest.raises(ImportError, match='fly.py'):
         host.run_tool('fly', load_config)
+
+
+def test_a_folder_that_cannot_be_written_to(monkeypatch):
+    def main():
+        raise PermissionError(errno.EACCES, 'Permission denied', '/runs')
+
+    tool = SimpleNamespace(merge_args=None, main=main)
+    monkeypatch.setattr('kmcl_mm.host.launch._load_tool', lambda name: tool)
+    with pytest.raises(
+        SystemExit, match='^/runs cannot be written or read: Permission.*Take another --work-dir'
+    ):
+        host.run_tool('train', load_config)

@@ -75,8 +75,7 @@ class LoadCheckedImage(LoadImageFromFile):
             if self.ignore_empty:
                 return None
             raise UnreadableImageError(
-                f'Expected {path} to be an image, but it cannot be read: {error!r}. Restore the file, or take it out '
-                'of the annotations.'
+                f'Expected {path} to be an image, but it cannot be read: {error!r}. Restore the file, or leave it out.'
             ) from error
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = img.shape[:2]
@@ -89,6 +88,8 @@ class LoadCheckedImage(LoadImageFromFile):
 
     def _decode(self, content: bytes) -> Tuple[np.ndarray, Tuple[int, int]]:
         """The image, and its height and width in full."""
+        if not content:
+            raise ValueError('it is empty')
         size = None
         if jpeg.is_jpeg(content):
             if jpeg.is_cut_short(content):

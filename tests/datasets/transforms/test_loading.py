@@ -203,3 +203,9 @@ def test_a_bomb_of_another_format(tmp_path, monkeypatch):
     monkeypatch.setattr('mmcv.imfrombytes', lambda *_, **__: pytest.fail('it was decoded'))
     with pytest.raises(ValueError, match='image.png.*exceeds limit of'):
         load(tmp_path / 'image.png')
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / 'image.png').touch()
+    with pytest.raises(ValueError, match='image.png to be an image.*it is empty'):
+        load(tmp_path / 'image.png')
