@@ -60,7 +60,5 @@ def test_a_folder_that_cannot_be_written_to(monkeypatch):
 
     tool = SimpleNamespace(merge_args=None, main=main)
     monkeypatch.setattr('kmcl_mm.host.launch._load_tool', lambda name: tool)
-    with pytest.raises(
-        SystemExit, match='^/runs cannot be written or read: Permission.*Take another --work-dir'
-    ):
+    with pytest.raises(SystemExit, match='^/runs cannot be written or read: Permission.*Take another --work-dir'):
         host.run_tool('train', load_config)
