@@ -23,6 +23,16 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
     add_config_options(parser)
 
 
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Let a tool take a configuration, settings on top of it, and a checkpoint.
+
+    Args:
+        parser: The parser; it gets ``config``, ``checkpoint`` and ``--cfg-options``.
+    """
+    add_config_argument(parser)
+    parser.add_argument('checkpoint', help='the checkpoint')
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Let a tool take settings on top of a configuration.
 

@@ -44,8 +44,8 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
         ['table.csv']
     """
     path = Path(path)
-    unfinished = path.with_name(f'{_UNFINISHED}{os.getpid()}_{path.name}')
-    try:
+    unfinished = _unfinished(path)
+    with _explained(path, unfinished):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield unfinished
@@ -55,6 +55,34 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
         finally:
             unfinished.unlink(missing_ok=True)
         _sync_folder(path.parent)
+
+
+def check_writable(path: Union[str, Path]) -> None:
+    """Refuse a file that cannot be written, before the work whose results it is for.
+
+    Args:
+        path: The file; it is left as it is, and its folder is made where it is missing.
+
+    Raises:
+        OSError: As :func:`written_whole` would raise, for what can be known before.
+    """
+    path = Path(path)
+    unfinished = _unfinished(path)
+    with _explained(path, unfinished):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
+        unfinished.unlink()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f'{_UNFINISHED}{os.getpid()}_{path.name}')
+
+
+@contextmanager
+def _explained(path: Path, unfinished: Path) -> Iterator[None]:
+    """Say which file cannot be written, and what to do."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in _ADVICE or error.filename not in (None, *map(str, (unfinished, path, path.parent))):
             raise

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from kmcl_mm.files import remove_unfinished, written_whole
+from kmcl_mm.files import check_writable, remove_unfinished, written_whole
 
 
 def test_a_new_file_takes_the_place_of_the_old_one(tmp_path):
@@ -72,3 +72,27 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     remove_unfinished(tmp_path)
     remove_unfinished(tmp_path / 'nowhere')
     assert [path.read_text() for path in tmp_path.iterdir()] == ['whole']
+
+
+def test_a_file_that_can_be_written_is_left_as_it_is(tmp_path):
+    path = tmp_path / 'new' / 'a.csv'
+    check_writable(path)
+    assert list(path.parent.iterdir()) == []
+    path.write_text('old')
+    check_writable(path)
+    assert path.read_text() == 'old' and list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_in_the_place_of_the_folder_is_found_before_the_work(tmp_path):
+    (tmp_path / 'table').write_text('a file')
+    with pytest.raises(OSError, match='table'):
+        check_writable(tmp_path / 'table' / 'a.csv')
+
+
+def test_a_file_on_a_read_only_system_is_found_before_the_work(monkeypatch, tmp_path):
+    def touch(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(type(tmp_path), 'touch', touch)
+    with pytest.raises(OSError, match=r'a\.csv cannot be written.*not read-only'):
+        check_writable(tmp_path / 'a.csv')

@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
+from kmcl_mm.files import check_writable
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.indexing import build_index
 from kmcl_mm.inference.similar import ENDING
@@ -13,8 +14,7 @@ from kmcl_mm.inference.similar import ENDING
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_config_argument(parser)
-    parser.add_argument('checkpoint', help='the checkpoint')
+    add_model_arguments(parser)
     parser.add_argument('out', type=Path, help=f'the index to write, ending in {ENDING}')
     parser.add_argument('--num-images', type=int, help='take this many images, drawn with a fixed seed (all)')
     parser.add_argument('--batch-size', type=int, default=32, help='images that the network gets at once (%(default)s)')
@@ -30,6 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
     index, skipped = build_index(inferencer, cfg, args.num_images)

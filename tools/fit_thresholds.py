@@ -9,12 +9,13 @@ import torch
 from mmengine.runner import Runner
 from torch import Tensor
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
 from kmcl_mm.evaluation import MultiLabelF1
 from kmcl_mm.evaluation.multilabel_f1 import precision_recall_f1_of_labels
 from kmcl_mm.evaluation.samples import scores_and_target, stack
+from kmcl_mm.files import check_writable
 from kmcl_mm.functional.thresholds import GOALS, fit_thresholds
 from kmcl_mm.inference import load_classifier, predict
 
@@ -24,8 +25,7 @@ FEW_IMAGES = 20
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_config_argument(parser)
-    parser.add_argument('checkpoint', help='the checkpoint')
+    add_model_arguments(parser)
     parser.add_argument('--goal', choices=GOALS, default='f1', help='what the thresholds are for (%(default)s)')
     parser.add_argument('--wished', type=float, help='the precision or recall to reach on validation images, in (0, 1]')
     parser.add_argument('--out', type=Path, help='the checkpoint to write (CHECKPOINT with _thresholds in its name)')
@@ -76,6 +76,7 @@ def print_change(classes, before: Tensor, after: Tensor, scores: Tensor, target:
 
 def main() -> None:
     args = parse_args()
+    check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     model, checkpoint = load_classifier(cfg, args.checkpoint)
     if model.head.thr is None:

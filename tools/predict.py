@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import mmcv
+from mmengine.utils import track_iter_progress
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
-from kmcl_mm.files import written_whole
+from kmcl_mm.files import check_writable
 from kmcl_mm.inference import KMCLInferencer, Predictions
 from kmcl_mm.inference.tables import ENDINGS, write_predictions
 from kmcl_mm.visualization import draw_sample_grid
@@ -16,8 +17,7 @@ from kmcl_mm.visualization import draw_sample_grid
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_config_argument(parser)
-    parser.add_argument('checkpoint', help='the checkpoint')
+    add_model_arguments(parser)
     parser.add_argument('inputs', nargs='+', help="images, folders, or patterns such as 'photos/*.jpg'")
     parser.add_argument('--out', type=Path, help=f'the table to write, ending in {", ".join(ENDINGS)}')
     parser.add_argument('--show-dir', type=Path, help='folder for a picture of each image with its labels')
@@ -34,18 +34,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def picture_path(folder: Path, number: int, source: str) -> Path:
+    """Where the picture of an image goes, numbered in the order of the predictions."""
+    return folder / f'{number:05d}_{Path(source).stem}.png'
+
+
 def draw(predictions: Predictions, folder: Path) -> None:
-    """A picture of each image with its labels, numbered in the order of the predictions."""
-    for number, prediction in enumerate(predictions.images):
-        path = folder / f'{number:05d}_{Path(prediction.source).stem}.png'
+    """A picture of each image with its labels."""
+    for number, prediction in enumerate(track_iter_progress(predictions.images)):
+        path = picture_path(folder, number, prediction.source)
         labels = [f'{name} {score:.0%}' for name, score in prediction.labels.items()]
         image = mmcv.imread(prediction.source, channel_order='rgb')
-        with written_whole(path) as unfinished:
-            draw_sample_grid([image], [None], [labels], Path(prediction.source).name, unfinished)
+        draw_sample_grid([image], [None], [labels], Path(prediction.source).name, path)
 
 
 def main() -> None:
     args = parse_args()
+    for path in (args.out, args.show_dir and picture_path(args.show_dir, 0, '')):
+        if path:
+            check_writable(path)
     cfg = load_config(args.config, args.cfg_options)
     inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
     predictions = inferencer(args.inputs, thr=args.thr, topk=args.topk, with_embedding=args.embedding)
@@ -59,7 +66,7 @@ def main() -> None:
         print(f'Table of {len(predictions.images)} images: {args.out}')
     if args.show_dir:
         draw(predictions, args.show_dir)
-        print(f'{len(predictions.images)} pictures: {args.show_dir}')
+        print(f'\n{len(predictions.images)} pictures: {args.show_dir}')
     if not predictions.images:
         raise SystemExit('None of the images could be read.')
 

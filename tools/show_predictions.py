@@ -8,7 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 from mmpretrain.structures import label_to_onehot
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.evaluation import PerLabelAP
 from kmcl_mm.evaluation.samples import scores_and_target, stack
@@ -19,8 +19,7 @@ from kmcl_mm.visualization import draw_prediction_grid
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_config_argument(parser)
-    parser.add_argument('checkpoint', help='the checkpoint')
+    add_model_arguments(parser)
     parser.add_argument('--out', type=Path, default=Path('predictions.png'), help='the picture to write (%(default)s)')
     parser.add_argument('--num-images', type=int, default=12, help='number of images in the picture (%(default)s)')
     args = parser.parse_args()

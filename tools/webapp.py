@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.inference import KMCLInferencer
 from kmcl_mm.inference.similar import fingerprint_of, load_index
@@ -13,8 +13,7 @@ from kmcl_mm.inference.similar import fingerprint_of, load_index
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_config_argument(parser)
-    parser.add_argument('checkpoint', help='the checkpoint')
+    add_model_arguments(parser)
     parser.add_argument('--index', help='file of tools/build_index.py, to show similar training images')
     parser.add_argument('--port', type=int, default=7860, help='port on 127.0.0.1 (%(default)s)')
     parser.add_argument('--max-upload-mb', type=float, default=20, help='largest upload in MB (%(default)s)')

@@ -152,4 +152,6 @@ def _write_onnx(scores: Scores, images: Tensor, metadata: Dict[str, Any], path: 
 def _write_pt2(scores: Scores, images: Tensor, metadata: Dict[str, Any], path: Path) -> None:
     batch = torch.export.Dim('batch', min=1)
     program = torch.export.export(scores, (images,), dynamic_shapes=dict(images={0: batch}))
-    torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(metadata)})
+    # An open file, since the folder in the archive would else be named after the unfinished file.
+    with path.open('wb') as file:
+        torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(metadata)})

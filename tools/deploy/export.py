@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
+from kmcl_mm.files import check_writable
 from kmcl_mm.inference import load_classifier
 from kmcl_mm.inference.export import ENDINGS, export, metadata_of
 from kmcl_mm.inference.labels import label_names
@@ -12,8 +13,7 @@ from kmcl_mm.inference.labels import label_names
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_config_argument(parser)
-    parser.add_argument('checkpoint', help='the checkpoint')
+    add_model_arguments(parser)
     parser.add_argument('out', type=Path, help=f'the file to write, ending in {" or ".join(ENDINGS)}')
     args = parser.parse_args()
     if args.out.suffix not in ENDINGS:
@@ -23,6 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     model, checkpoint = load_classifier(cfg, args.checkpoint)
     metadata = metadata_of(model.cpu(), cfg, label_names(checkpoint, cfg, model.head))
