@@ -120,12 +120,10 @@ def _draw_pictures(report: DatasetReport, folder: Path) -> None:
         return
     first = report.splits[0]
     alike = [split for split in report.splits if split.classes == first.classes]
-    with written_whole(counts_png) as temporary:
-        draw_label_counts(
-            {split.name: report.counts[split.name].shares for split in alike},
-            {split.name: report.counts[split.name].positives for split in alike},
-            first.classes,
-            temporary,
-        )
-    with written_whole(cooccurrence_png) as temporary:
-        draw_cooccurrence(report.counts[first.name].conditional, first.classes, first.name, temporary)
+    draw_label_counts(
+        {split.name: report.counts[split.name].shares for split in alike},
+        {split.name: report.counts[split.name].positives for split in alike},
+        first.classes,
+        counts_png,
+    )
+    draw_cooccurrence(report.counts[first.name].conditional, first.classes, first.name, cooccurrence_png)

@@ -13,6 +13,8 @@ from mmengine.optim import OptimWrapperDict
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
+from ..functional.checks import check_at_least, check_choice
+
 ACTIONS = ('stop', 'skip')
 
 
@@ -41,10 +43,8 @@ class FiniteLossHook(Hook):
     priority = 'HIGHEST'
 
     def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
-        if action not in ACTIONS:
-            raise ValueError(f'Expected argument `action` to be one of {ACTIONS}, but got {action!r}.')
-        if max_skips < 1:
-            raise ValueError(f'Expected argument `max_skips` to be at least 1, but got {max_skips}.')
+        check_choice('action', action, ACTIONS)
+        check_at_least('max_skips', max_skips, 1)
         self.action = action
         self.max_skips = max_skips
         self._skips_in_a_row = 0

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
+from ..functional.checks import check_at_least, check_choice
 from .finite_loss_hook import ACTIONS
 from .items import ReadableItems, items_of
 
@@ -35,10 +36,8 @@ class UnreadableImagesHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
-        if action not in ACTIONS:
-            raise ValueError(f'Expected argument `action` to be one of {ACTIONS}, but got {action!r}.')
-        if max_skips < 1:
-            raise ValueError(f'Expected argument `max_skips` to be at least 1, but got {max_skips}.')
+        check_choice('action', action, ACTIONS)
+        check_at_least('max_skips', max_skips, 1)
         self.action = action
         self.max_skips = max_skips
 

@@ -13,7 +13,6 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, BatchNormAct2d)
 
-
 # How far scores in [0, 1] may move.
 TOLERANCE = 1e-4
 
@@ -88,15 +87,11 @@ def fast_copy(network: nn.Module, images: Tensor) -> nn.Module:
         raise ValueError('Expected argument `network` to be in evaluation mode. Call its eval() first.')
     copied = copy.deepcopy(network)
     for convolution, norm in _pairs(copied, images):
-        folded = fuse_conv_bn_eval(_module(copied, convolution), _module(copied, norm))
-        rest = _rest_of(_module(copied, norm))
+        folded = fuse_conv_bn_eval(copied.get_submodule(convolution), copied.get_submodule(norm))
+        rest = _rest_of(copied.get_submodule(norm))
         copied.set_submodule(convolution, folded)
         copied.set_submodule(norm, rest)
     return copied.requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-def _module(network: nn.Module, name: str) -> nn.Module:
-    return network.get_submodule(name)
 
 
 def _rest_of(norm: nn.Module) -> nn.Module:

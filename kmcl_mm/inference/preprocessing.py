@@ -60,7 +60,7 @@ class Preprocessing:
             try:
                 results = self._load(dict(img_path=source))
             except Exception as error:
-                return Skipped(source, str(error))
+                return Skipped(source, str(error.__cause__ or error))
             if results is None:
                 return Skipped(source, 'it cannot be decoded')
         else:

@@ -6,6 +6,8 @@ from typing import Dict, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from .picture import save_picture
+
 _COLORS = ('tab:blue', 'tab:orange', 'tab:green')
 # A second column of bars from this number of labels on; numbers in the squares up to it.
 _MANY_LABELS = 40
@@ -51,7 +53,7 @@ def draw_label_counts(
         ax.set_axisbelow(True)
     axes[-1].legend(loc='lower right')
     figure.suptitle('How often each label occurs')
-    figure.savefig(path, dpi=100)
+    save_picture(figure, path, dpi=100)
 
 
 def draw_cooccurrence(conditional: np.ndarray, class_names: Sequence[str], split: str, path: Path) -> None:
@@ -91,4 +93,4 @@ def draw_cooccurrence(conditional: np.ndarray, class_names: Sequence[str], split
     ax.set_xlabel('... so many percent have this one as well')
     figure.colorbar(image, shrink=0.6, label='percent')
     ax.set_title(f'Labels that occur together in {split}\n(grey: the label itself, or no image)', fontsize=11)
-    figure.savefig(path, dpi=100)
+    save_picture(figure, path, dpi=100)

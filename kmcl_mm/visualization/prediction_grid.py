@@ -1,12 +1,19 @@
 """A picture of images with their predicted and true labels."""
 
 from pathlib import Path
-from typing import Sequence
+from typing import List, Sequence, Tuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .picture import save_picture, wrap_names
+
+Caption = List[Tuple[str, str]]
+
 _COLUMNS = 4
+_SIDE, _GAP, _LINE_HEIGHT = 2.8, 0.25, 0.17  # inches
+_LINE_LENGTH = 38  # letters below an image
 _KINDS = (('found', 'tab:green'), ('missed', 'tab:orange'), ('wrong', 'tab:red'))
 
 
@@ -39,32 +46,47 @@ def draw_prediction_grid(
             'Expected arguments `images`, `scores`, `predicted` and `targets` to be of one length of at least 1, '
             f'but got {lengths}.'
         )
-    rows = -(-len(images) // _COLUMNS)
-    figure = Figure(figsize=(3 * _COLUMNS, 3.6 * rows + 1), layout='constrained')
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flatten()
-    for ax in axes:
-        ax.axis('off')
-    for ax, image, score, chosen, target in zip(axes, images, scores, predicted, targets):
+    captions = [_caption(*parts, class_names) for parts in zip(scores, predicted, targets)]
+    rows = [captions[first : first + _COLUMNS] for first in range(0, len(captions), _COLUMNS)]
+    heights = [_SIDE + _LINE_HEIGHT * (max(map(_number_of_lines, row)) + 1) for row in rows]
+    width, height = _COLUMNS * (_SIDE + _GAP) - _GAP, sum(heights)
+    figure = Figure(figsize=(width, height))
+    for number, (image, caption) in enumerate(zip(images, captions)):
+        row, column = divmod(number, _COLUMNS)
+        left, bottom = column * (_SIDE + _GAP), height - sum(heights[:row]) - _SIDE
+        ax = figure.add_axes((left / width, bottom / height, _SIDE / width, _SIDE / height), anchor='SW')
         ax.imshow(image, vmin=0, vmax=255)
-        present, absent = target == 1, target == 0
-        labels = dict(found=chosen & present, missed=~chosen & present, wrong=chosen & absent)
-        lines = [
-            (kind, color, [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(labels[kind])])
-            for kind, color in _KINDS
-        ]
-        _write_below(ax, [(f'{kind}: {", ".join(names)}', color) for kind, color, names in lines if names])
-    figure.suptitle(title, fontsize=14)
+        ax.axis('off')
+        _write_below(ax, caption)
+    figure.text(0.5, 1 + 0.2 / height, title, ha='center', va='bottom', fontsize=14)
     figure.text(
         0.5,
-        -0.02,
+        0,
         'Below each image: labels found (green), missed (orange) and wrongly predicted (red), with their scores.',
         ha='center',
+        va='top',
         fontsize=11,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90, bbox_inches='tight')
+    save_picture(figure, path, dpi=90, bbox_inches='tight')
 
 
-def _write_below(ax, lines) -> None:
-    for number, (text, color) in enumerate(lines):
-        ax.text(0, -0.06 - 0.11 * number, text, color=color, fontsize=9, va='top', transform=ax.transAxes, wrap=True)
+def _caption(score: np.ndarray, chosen: np.ndarray, target: np.ndarray, class_names: Sequence[str]) -> Caption:
+    """What is written below an image: a text and its colour for each kind of label that it has."""
+    present, absent = target == 1, target == 0
+    labels = dict(found=chosen & present, missed=~chosen & present, wrong=chosen & absent)
+    names = {kind: [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(labels[kind])] for kind, _ in _KINDS}
+    return [(wrap_names(names[kind], _LINE_LENGTH, f'{kind}: '), color) for kind, color in _KINDS if names[kind]]
+
+
+def _number_of_lines(caption: Caption) -> int:
+    return sum(text.count('\n') + 1 for text, _ in caption)
+
+
+def _write_below(ax: Axes, caption: Caption) -> None:
+    line = 0
+    for text, color in caption:
+        below = (0, -72 * (_LINE_HEIGHT * line + 0.05))
+        ax.annotate(
+            text, (0, 0), below, 'axes fraction', 'offset points', color=color, fontsize=9, va='top', linespacing=1.1
+        )
+        line += text.count('\n') + 1

@@ -1,12 +1,13 @@
 """A picture of a data set's samples with their labels."""
 
-import textwrap
 from pathlib import Path
 from typing import Optional, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from .picture import save_picture, wrap_names
 
 _COLUMNS = 3
 _SIDE = 3.1  # of a sample, inches
@@ -41,8 +42,8 @@ def draw_sample_grid(
             'Expected arguments `samples`, `originals` and `labels` to be of one length of at least 1, '
             f'but got {lengths}.'
         )
-    captions = [textwrap.wrap(', '.join(names) or 'no label', _LINE_LENGTH) for names in labels]
-    below = max(len(lines) for lines in captions) * _LINE_HEIGHT
+    captions = [wrap_names(names or ['no label'], _LINE_LENGTH) for names in labels]
+    below = max(caption.count('\n') + 1 for caption in captions) * _LINE_HEIGHT
     if any(original is not None for original in originals):
         below = max(below, _ORIGINAL_SIDE * _SIDE)
     columns = min(_COLUMNS, len(samples))
@@ -51,13 +52,12 @@ def draw_sample_grid(
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for ax in axes:
         ax.axis('off')
-    for ax, sample, original, lines in zip(axes, samples, originals, captions):
+    for ax, sample, original, caption in zip(axes, samples, originals, captions):
         ax.imshow(sample)
         left = 0 if original is None else _draw_below(ax, original) + _GAP
-        ax.text(left, -_GAP, '\n'.join(lines), transform=ax.transAxes, va='top', fontsize=11)
+        ax.text(left, -_GAP, caption, transform=ax.transAxes, va='top', fontsize=11)
     figure.suptitle(title, fontsize=13)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90, bbox_inches='tight')
+    save_picture(figure, path, dpi=90, bbox_inches='tight')
 
 
 def _draw_below(ax: Axes, original: np.ndarray) -> float:

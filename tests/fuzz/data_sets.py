@@ -5,6 +5,7 @@ import io
 import json
 import math
 import string
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 from xml.dom import minidom
@@ -76,9 +77,9 @@ class DataSetTarget(Target):
             rows.append((Path(data['img_path']).name, sorted(labels)))
         assert len(rows) > 0 and rows == self.read(content)
 
+    @abstractmethod
     def read(self, content: bytes) -> Rows:
         """Name and labels of each image, as the file has them."""
-        raise NotImplementedError
 
 
 class CocoInstances(DataSetTarget):

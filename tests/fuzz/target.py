@@ -7,6 +7,7 @@ import signal
 import time
 import traceback
 import zlib
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Dict, Iterator, NamedTuple, Sequence
 
@@ -22,7 +23,7 @@ MOST_SECONDS, MOST_MEBIBYTES, LONGEST_MESSAGE = 20, 600, 12_000
 LOADED, REFUSED = 'loaded', 'refused'
 
 
-class Target:
+class Target(ABC):
     """A kind of input.
 
     Attributes:
@@ -39,17 +40,17 @@ class Target:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @abstractmethod
     def original(self, generator: np.random.Generator) -> bytes:
         """A good input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, content: bytes) -> Any:
         """Write an input and let it through the package's door."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, content: bytes, loaded: Any) -> None:
         """Raise an AssertionError where what was loaded is not what the input says."""
-        raise NotImplementedError
 
     def generator(self, number: int) -> np.random.Generator:
         """What the mutation of a number is drawn from."""

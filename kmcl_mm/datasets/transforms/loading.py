@@ -75,7 +75,8 @@ class LoadCheckedImage(LoadImageFromFile):
             if self.ignore_empty:
                 return None
             raise UnreadableImageError(
-                f'Expected {path} to be an image, but it cannot be read: {error!r}. Restore the file, or leave it out.'
+                f'Expected {path} to be an image, but it cannot be read: {error!r}. Restore the file, or '
+                'leave it out of the annotations; default_hooks.unreadable_images.action=skip trains without it.'
             ) from error
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = img.shape[:2]
