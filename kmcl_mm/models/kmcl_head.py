@@ -15,6 +15,8 @@ from .kmcl_loss import COVARIANCES, KMCLLoss
 # Which similarity measures a covariance allows, and how many variances a label and dimension then have.
 SIMILARITIES = dict(isotropic=('bhattacharyya', 'rbf'), anisotropic=('bhattacharyya', 'mahalanobis'))
 
+KERNELS = ('mapped', 'embedding')
+
 # Variances are this plus ELU(raw), which is above -1: no variance is below 1.
 _VARIANCE_OFFSET = 2 + 1e-7
 
@@ -46,7 +48,8 @@ class KMCLHead(MultiLabelClsHead):
     """Multilabel head that turns pooled features into a mixture of Gaussian kernels, one a label.
 
     Logits are linear in the embedding. Means and variances are linear maps of the embedding as well, the variances
-    through 2 + 1e-7 + ELU. They serve the losses only: prediction needs nothing but the logits.
+    through 2 + 1e-7 + ELU, unless ``kernels='embedding'``. They serve the losses only: prediction needs nothing but the
+    logits.
 
     Args:
         num_classes: Number of labels K.
@@ -57,6 +60,11 @@ class KMCLHead(MultiLabelClsHead):
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
             raw variance a dimension, or one in all, shared by all labels.
         embedding_channels: Width M of the projection. Not used with 'isotropic'.
+        kernels: 'mapped': means and variances are maps of the embedding, as published. 'embedding' (anisotropic and
+            bhattacharyya only): the kernel of every label has the embedding itself as its mean and the variance 1, so
+            that the contrast shapes the embedding and no maps can satisfy it by themselves. The width of the kernels is
+            then the loss's ``distance_scale``: a scale c is a variance of 1 / c. There is nothing to reconstruct: set
+            ``reconstruction_weight=0``. Belongs to neither variant of the loss.
         loss: A KMCLLoss, or its configuration, which takes over the head's covariance unless it has one.
         thr: Score from which a label is predicted, in [0, 1], or None to predict by ``topk``.
         topk: Predict the k highest labels. As in all of the host's heads ``thr`` goes before it.
@@ -89,8 +97,15 @@ class KMCLHead(MultiLabelClsHead):
         thr: Optional[float] = 0.8,
         topk: Optional[int] = None,
         init_cfg: Union[Dict, List[Dict], None] = None,
+        kernels: str = 'mapped',
     ) -> None:
         check_choice('covariance', covariance, COVARIANCES)
+        check_choice('kernels', kernels, KERNELS)
+        if kernels == 'embedding' and (covariance, similarity) != ('anisotropic', 'bhattacharyya'):
+            raise ValueError(
+                'Expected arguments `covariance` and `similarity` to be anisotropic and bhattacharyya with '
+                f"kernels='embedding', but got {covariance} and {similarity}."
+            )
         if similarity not in SIMILARITIES[covariance]:
             raise ValueError(
                 f'Expected argument `similarity` to be one of {SIMILARITIES[covariance]} with '
@@ -109,12 +124,13 @@ class KMCLHead(MultiLabelClsHead):
             loss=_build_loss(loss, covariance),
             thr=thr,
             topk=topk,
-            init_cfg=_REFERENCE_INIT if init_cfg is None else init_cfg,
+            init_cfg=init_cfg if init_cfg is not None else _REFERENCE_INIT if kernels == 'mapped' else [],
         )
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.covariance = covariance
         self.similarity = similarity
+        self.kernels = kernels
 
         if covariance == 'isotropic':
             self.embedding_channels, mean_channels = in_channels, num_classes
@@ -125,8 +141,9 @@ class KMCLHead(MultiLabelClsHead):
             variance_channels = dict(bhattacharyya=mean_channels, mahalanobis=embedding_channels)[similarity]
             self.embedding = nn.Linear(in_channels, embedding_channels)
         self.logits = nn.Linear(self.embedding_channels, num_classes)
-        self.mean = nn.Linear(self.embedding_channels, mean_channels)
-        self.variance = nn.Linear(self.embedding_channels, variance_channels)
+        if kernels == 'mapped':
+            self.mean = nn.Linear(self.embedding_channels, mean_channels)
+            self.variance = nn.Linear(self.embedding_channels, variance_channels)
 
     def pre_logits(self, feats: Tuple[Tensor, ...]) -> Tensor:
         """Embedding of the last features.
@@ -171,6 +188,9 @@ class KMCLHead(MultiLabelClsHead):
             ValueError: The features are not pooled, or D is not ``in_channels``.
         """
         embedding = self.pre_logits(feats)
+        if self.kernels == 'embedding':
+            mean = embedding.unsqueeze(2).expand(-1, -1, self.num_classes)
+            return KernelMixture(embedding, self.logits(embedding), mean, torch.ones_like(mean))
         mean = self.mean(embedding)
         raw_variance = self.variance(embedding)
         raw_variance = raw_variance.to(torch.promote_types(raw_variance.dtype, torch.float32))

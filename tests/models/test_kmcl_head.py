@@ -87,6 +87,39 @@ def test_losses_reach_every_parameter(covariance, similarity, variant):
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in head.parameters())
 
 
+def test_kernels_at_the_embedding():
+    head = build_head(kernels='embedding')
+    head.init_weights()
+    assert sorted(dict(head.named_children())) == ['embedding', 'logits', 'loss_module']
+    mixture = head.mixture((torch.randn(3, 12),))
+    assert mixture.mean.shape == mixture.variance.shape == (3, 8, 5)
+    assert all(mixture.mean[..., label].equal(mixture.embedding) for label in range(5))
+    assert mixture.variance.eq(1).all()
+
+
+def test_kernels_at_the_embedding_are_contrasted_by_its_distances():
+    """With one label the contrast is a cross-entropy over the other images, of the Gaussian of their distance."""
+    settings = dict(variant='exact', distance_scale=0.2, reconstruction_weight=0, jaccard='none', temperature=0.5)
+    head = build_head(kernels='embedding', num_classes=1, loss=dict(type='KMCLLoss', **settings)).double()
+    feats = torch.randn(3, 12, dtype=torch.float64)
+    loss = head.loss((feats,), samples([[1], [1], [0]]))['loss_contrastive']
+
+    embedding = head.pre_logits((feats,))
+    similarity = (-0.2 * torch.cdist(embedding, embedding).square() / 8).exp() / 0.5
+    first = torch.nn.functional.cross_entropy(similarity[0, [1, 2]], torch.tensor(0))
+    second = torch.nn.functional.cross_entropy(similarity[1, [0, 2]], torch.tensor(0))
+    torch.testing.assert_close(loss, (first + second) / 3)
+
+
+def test_kernels_at_the_embedding_train_every_parameter():
+    head = build_head(kernels='embedding')
+    losses = head.loss((torch.randn(3, 12),), samples([[1, 0, 0, 1, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0]]))
+    losses['loss_contrastive'].backward(retain_graph=True)
+    assert head.embedding.weight.grad.abs().max() > 0 and head.logits.weight.grad is None
+    losses['loss_asl'].backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in head.parameters())
+
+
 def test_targets_may_be_indices():
     head = build_head()
     feats = (torch.randn(2, 12),)
@@ -146,6 +179,11 @@ def test_variances_are_float32_in_a_half_precision_network():
         (dict(covariance='anisotropic', similarity='rbf'), "`similarity`.*'mahalanobis'.*anisotropic.*but got 'rbf'"),
         (dict(covariance='diagonal', loss=dict(type='KMCLLoss')), "`covariance`.*but got 'diagonal'"),
         (dict(similarity='cosine'), "`similarity`.*but got 'cosine'"),
+        (dict(kernels='tied'), "`kernels`.*but got 'tied'"),
+        (
+            dict(kernels='embedding', similarity='mahalanobis'),
+            "`similarity`.*bhattacharyya.*kernels='embedding', but got anisotropic and mahalanobis",
+        ),
         (dict(num_classes=0), '`num_classes`.*positive integer.*but got 0'),
         (dict(thr=80), '`thr`.*but got 80'),
         (dict(topk=6), r'`topk`.*num_classes = 5.*but got 6'),
