@@ -3,6 +3,7 @@
 from .average_buffers_hook import AverageBuffersHook
 from .average_losses_hook import AverageLossesHook
 from .best_weights_hook import BestWeightsHook
+from .channels_last_hook import ChannelsLastHook
 from .check_labels_hook import CheckLabelsHook
 from .finite_loss_hook import FiniteLossHook
 from .fitted_thresholds_hook import FittedThresholdsHook
@@ -14,6 +15,7 @@ __all__ = [
     'AverageBuffersHook',
     'AverageLossesHook',
     'BestWeightsHook',
+    'ChannelsLastHook',
     'CheckLabelsHook',
     'FiniteLossHook',
     'FittedThresholdsHook',
