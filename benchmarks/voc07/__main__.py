@@ -1,0 +1,85 @@
+"""KMCL against the asymmetric loss on PASCAL VOC 2007: python -m benchmarks.voc07 --data-root VOC2007 --checkpoint FILE
+
+Four parts: `gradients` (what each loss does to the features), `ablations` (single settings changed), `frozen` (all
+forms on frozen features of EfficientNet-Lite0, with all, a quarter and a tenth of the images) and `fine-tuned` (trained
+end to end). Learning rates and weight decays are chosen on the images of `val` by heads or networks that were trained
+on those of `train`; the test images are looked at once for each form, share and seed. What has been run is kept in the
+work directory and not run again, a training that was cut off goes on. Writes its tables into docs/results.md.
+
+On two cores the first three parts take about two hours, `fine-tuned` about six.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict, Iterable, Tuple
+
+from mmengine.logging import MMLogger
+
+from benchmarks.voc07.fine_tuned import best_rate, run_fine_tuned
+from benchmarks.voc07.frozen import chosen_settings, run_ablations, run_frozen
+from benchmarks.voc07.gradients import measure_forces
+from benchmarks.voc07.runs import Run
+from benchmarks.voc07.statistics import mean_average_precision
+from benchmarks.voc07.tables import ablation_table, comparison_table, forces_table, write_table
+from kmcl_mm.command_line import run_command
+
+PAGE = Path(__file__).parents[2] / 'docs/results.md'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog='See the head of the file for what the parts are.'
+    )
+    parser.add_argument('--data-root', type=Path, required=True, help='folder VOC2007 with JPEGImages/ and so on')
+    parser.add_argument(
+        '--checkpoint', type=Path, required=True, help="timm's tf_efficientnet_lite0, trained on ImageNet"
+    )
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/voc07'), help='what is kept (%(default)s)')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=[*PARTS], help='what to run (all)')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4], help='of the heads')
+    parser.add_argument('--fine-tuned-seeds', nargs='+', type=int, default=[0, 1], help='of the whole networks')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    args.data_root, args.checkpoint = args.data_root.resolve(), args.checkpoint.resolve()
+    MMLogger.get_instance('voc07', log_level='WARNING')
+    for part in args.parts:
+        write_table(PAGE, part, PARTS[part](args))
+        print(f'The table of the part {part} is written into {PAGE}', flush=True)
+
+
+def gradients(args: argparse.Namespace) -> str:
+    return forces_table(_printed(measure_forces(args)))
+
+
+def ablations(args: argparse.Namespace) -> str:
+    return ablation_table(_printed(run_ablations(args)))
+
+
+def frozen(args: argparse.Namespace) -> str:
+    runs = _printed(run_frozen(args))
+    return comparison_table(runs, {key: f'{rate:g}, {decay:g}' for key, (rate, decay) in chosen_settings(args).items()})
+
+
+def fine_tuned(args: argparse.Namespace) -> str:
+    runs = _printed(run_fine_tuned(args))
+    return comparison_table(runs, {key[:2]: f'{best_rate(args, *key[:2]):g}' for key in runs})
+
+
+def _printed(results: Iterable[Tuple[Any, Any]]) -> Dict[Any, Any]:
+    """The results, each printed when it is there."""
+    kept = {}
+    for key, result in results:
+        shown = f'mAP {mean_average_precision(result):.2f}' if isinstance(result, Run) else result
+        print(*key, shown, sep=', ', flush=True)
+        kept[key] = result
+    return kept
+
+
+PARTS = {'gradients': gradients, 'ablations': ablations, 'frozen': frozen, 'fine-tuned': fine_tuned}
+
+
+if __name__ == '__main__':
+    run_command(main)

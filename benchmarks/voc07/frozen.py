@@ -1,0 +1,149 @@
+"""The forms on frozen features: with all or a part of the training images, and with single settings changed."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID, Form
+from benchmarks.voc07.frozen_features import extract_features, feature_settings, train_head
+from benchmarks.voc07.runs import Run, file_name, kept, options_of, settings_of
+from benchmarks.voc07.statistics import mean_average_precision
+from kmcl_mm.datasets import VOCMultiLabel
+
+# The ablations are trained on a fifth of the images of `train`, about a tenth of all, and evaluated on those of `val`.
+ABLATION_SHARE = 0.2
+
+
+class Part(NamedTuple):
+    """Features (N, D) of images, and their targets (N, K): 1, 0 and -1 where the label has difficult objects alone."""
+
+    features: torch.Tensor
+    target: torch.Tensor
+
+    def drawn(self, share: float, seed: int) -> 'Part':
+        """A share of the images, drawn with a seed."""
+        order = np.random.RandomState(seed).permutation(len(self.features))
+        chosen = torch.from_numpy(np.sort(order[: round(share * len(order))]))
+        return Part(self.features[chosen], self.target[chosen])
+
+
+class Features(NamedTuple):
+    """The parts of PASCAL VOC 2007; ``trainval`` holds the images of ``train`` and ``val``."""
+
+    train: Part
+    val: Part
+    trainval: Part
+    test: Part
+
+
+def load_features(args: argparse.Namespace) -> Features:
+    """Features of all images, computed with the first call."""
+    options = options_of(args.data_root, args.checkpoint)
+    cfg = FORMS['asymmetric loss, linear'].load(options)
+    path = args.work_dir / 'features.npz'
+    if not path.is_file():
+        extract_features(cfg, path)
+    arrays = dict(np.load(path))
+    if str(arrays['settings']) != feature_settings(cfg):
+        raise ValueError(f'Expected {path} to be of these images and weights, but it is of others. Remove it.')
+    trainval, test = (
+        Part(torch.from_numpy(arrays[f'{name}_features']), torch.from_numpy(arrays[f'{name}_targets']))
+        for name in ('train', 'test')
+    )
+    paths = {split: _paths(args.data_root, split) for split in ('train', 'trainval')}
+    is_train = torch.tensor(np.isin(paths['trainval'], paths['train']))
+    train, val = (Part(trainval.features[chosen], trainval.target[chosen]) for chosen in (is_train, ~is_train))
+    return Features(train, val, trainval, test)
+
+
+def _paths(data_root: Path, split: str) -> List[str]:
+    dataset = VOCMultiLabel(str(data_root), split=split, pipeline=[])
+    return [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+
+
+def run_frozen(args: argparse.Namespace) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
+    """Every form with every share of the training images and every seed, evaluated on the test images.
+
+    Yields:
+        The share, the form's name and the seed; and the run.
+    """
+    features = load_features(args)
+    for share in EPOCHS:
+        for name, form in FORMS.items():
+            cfg = _best_of_grid(args, features, share, name, form)
+            for seed in args.seeds:
+                path = args.work_dir / 'frozen' / file_name(share, name, seed)
+                part = features.trainval.drawn(share, seed)
+                yield (share, name, seed), _run(path, cfg, part, features.test, seed, share=share)
+
+
+def run_ablations(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str, int], Run]]:
+    """Every setting changed alone, evaluated on the validation images.
+
+    Yields:
+        The group, the setting and the seed; and the run.
+    """
+    features = load_features(args)
+    options = options_of(args.data_root, args.checkpoint)
+    for group, forms in ABLATIONS.items():
+        for name, form in forms.items():
+            cfg = with_schedule(form.load(options), *GRID[0], epochs=EPOCHS[0.1])
+            for seed in args.seeds:
+                path = args.work_dir / 'ablations' / file_name(group, name, seed)
+                part = features.train.drawn(ABLATION_SHARE, seed)
+                yield (group, name, seed), _run(path, cfg, part, features.val, seed)
+
+
+def chosen_settings(args: argparse.Namespace) -> Dict[Tuple[float, str], Tuple[float, float]]:
+    """Learning rate and weight decay of each share and form, as chosen on the validation images."""
+    features = load_features(args)
+    chosen = {}
+    for share in EPOCHS:
+        for name, form in FORMS.items():
+            cfg = _best_of_grid(args, features, share, name, form)
+            chosen[share, name] = (cfg.param_scheduler.eta_max, cfg.optim_wrapper.optimizer.weight_decay)
+    return chosen
+
+
+def with_schedule(cfg: Config, rate: float, decay: float, epochs: int) -> Config:
+    """The configuration with a learning rate, a weight decay and a number of epochs."""
+    cfg.merge_from_dict(
+        {
+            'param_scheduler.eta_max': rate,
+            'param_scheduler.end': epochs,
+            'train_cfg.max_epochs': epochs,
+            'optim_wrapper.optimizer.lr': rate,
+            'optim_wrapper.optimizer.weight_decay': decay,
+        }
+    )
+    return cfg
+
+
+def _best_of_grid(args: argparse.Namespace, features: Features, share: float, name: str, form: Form) -> Config:
+    """The form with the learning rate and weight decay that are best on the validation images."""
+    options = options_of(args.data_root, args.checkpoint)
+    results = []
+    for rate, decay in GRID:
+        cfg = with_schedule(form.load(options), rate, decay, EPOCHS[share])
+        path = args.work_dir / 'frozen' / file_name('grid', share, name, f'{rate:g}-{decay:g}')
+        run = _run(path, cfg, features.train.drawn(share, seed=0), features.val, seed=0, share=share)
+        results.append((mean_average_precision(run), cfg))
+    return max(results, key=lambda result: result[0])[1]
+
+
+def _run(path: Path, cfg: Config, training: Part, evaluation: Part, seed: int, **others: float) -> Run:
+    def train() -> Run:
+        start = time.perf_counter()
+        head = train_head(cfg, training.features, training.target.clamp(min=0), seed)
+        steps = len(training.features) // cfg.train_dataloader.batch_size * cfg.train_cfg.max_epochs
+        seconds = (time.perf_counter() - start) / steps
+        with torch.inference_mode():
+            scores = head((evaluation.features,)).sigmoid().numpy()
+        return Run(scores, evaluation.target.numpy(), seconds)
+
+    return kept(path, settings_of(cfg, seed=seed, **others), train)

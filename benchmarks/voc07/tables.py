@@ -1,0 +1,94 @@
+"""Tables of the results in Markdown, written between marks of a page."""
+
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from benchmarks.voc07.gradients import Forces
+from benchmarks.voc07.runs import Run
+from benchmarks.voc07.statistics import mean_average_precision, paired_difference
+from kmcl_mm.files import written_whole
+
+BASELINE = 'asymmetric loss, linear'
+
+
+def write_table(page: Path, name: str, table: str) -> None:
+    """Put a table between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of a page.
+
+    Args:
+        page: The page, in Markdown.
+        name: The marks' name.
+        table: The table.
+
+    Raises:
+        ValueError: The page has no such marks.
+    """
+    begin, end = f'<!-- begin {name} -->', f'<!-- end {name} -->'
+    text = page.read_text(encoding='utf-8')
+    parts = re.split(f'{re.escape(begin)}.*?{re.escape(end)}', text, flags=re.DOTALL)
+    if len(parts) != 2:
+        raise ValueError(f'Expected {page} to have the marks {begin} and {end} once, but it has not.')
+    with written_whole(page) as unfinished:
+        unfinished.write_text(f'{parts[0]}{begin}\n{table}\n{end}{parts[1]}', encoding='utf-8')
+
+
+def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tuple[float, str], str]) -> str:
+    """The forms with their mAP and its difference to the baseline's.
+
+    Args:
+        runs: Runs by the share of the images, the form's name and the seed.
+        settings: What was chosen for each share and form.
+
+    Returns:
+        The table.
+    """
+    rows = []
+    for share, name in dict.fromkeys(key[:2] for key in runs):
+        own = {seed: run for (*form, seed), run in runs.items() if tuple(form) == (share, name)}
+        results = [mean_average_precision(run) for run in own.values()]
+        paired = [seed for seed in own if (share, BASELINE, seed) in runs]
+        difference = ''
+        if name != BASELINE and paired:
+            mean, low, high = paired_difference(
+                [own[seed] for seed in paired], [runs[share, BASELINE, seed] for seed in paired]
+            )
+            difference = f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
+        milliseconds = 1e3 * np.median([run.seconds_a_step for run in own.values()])
+        rows.append(
+            (f'{share:.0%}', name, len(own), _mean_and_spread(results), difference, settings[share, name],
+             f'{milliseconds:.0f}')
+        )  # fmt: skip
+    header = ('images', 'head and loss', 'seeds', 'mAP', 'against the baseline (95 %)', 'chosen', 'ms a step')
+    return _markdown(header, rows)
+
+
+def ablation_table(runs: Dict[Tuple[str, str, int], Run]) -> str:
+    """Settings changed alone: the mAP on the validation images, by group, setting and seed."""
+    rows = []
+    for group, name in dict.fromkeys(key[:2] for key in runs):
+        results = [mean_average_precision(run) for key, run in runs.items() if key[:2] == (group, name)]
+        rows.append((group, name, len(results), _mean_and_spread(results)))
+    return _markdown(('group', 'setting', 'seeds', 'mAP'), rows)
+
+
+def forces_table(forces: Dict[Tuple[str, str], Forces]) -> str:
+    """Gradients, pairs and variances by form and moment."""
+    header = ('form', 'moment', 'asymmetric', 'reconstruction', 'contrast', 'median log kernel', 'noticeable pairs',
+              'median variance', 'value of the contrast')  # fmt: skip
+    rows = [
+        (*key, *(f'{length:.3g}' for length in force[:3]), f'{force.log_kernel:.3g}', f'{force.pairs:.0%}',
+         f'{force.variance:.3g}', f'{force.contrast_value:.3f}')
+        for key, force in forces.items()
+    ]  # fmt: skip
+    return _markdown(header, rows)
+
+
+def _mean_and_spread(values: List[float]) -> str:
+    return f'{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else f'{values[0]:.2f}'
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [header, ['---'] * len(header), *rows]
+    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines)

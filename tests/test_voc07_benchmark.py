@@ -1,0 +1,128 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from benchmarks.voc07 import frozen, gradients
+from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
+from benchmarks.voc07.frozen import Features, Part, with_schedule
+from benchmarks.voc07.runs import Run, file_name, kept
+from benchmarks.voc07.statistics import average_precisions, mean_average_precision, paired_difference
+from benchmarks.voc07.tables import comparison_table, write_table
+
+
+def drawn_run(seed, noise=1.0, images=200, labels=3):
+    random = np.random.default_rng(7)
+    target = (random.random((images, labels)) < 0.3).astype(int)
+    scores = target + noise * np.random.default_rng(seed).normal(size=target.shape)
+    return Run(scores, target, 0.5)
+
+
+def test_average_precisions_equal_scikit_learns():
+    run = drawn_run(0)
+    target = run.target.copy()
+    target[:20, 0] = -1
+    weights = np.random.default_rng(1).integers(4, size=(5, len(target)))
+    ours = average_precisions(run.scores, target, weights)
+    for row, weight in enumerate(weights):
+        for label in range(3):
+            known = target[:, label] != -1
+            judge = average_precision_score(
+                target[known, label], run.scores[known, label], sample_weight=weight[known].astype(float)
+            )
+            # Of an image drawn twice the judge takes the precision after both.
+            assert ours[row, label] == pytest.approx(100 * judge, abs=1e-9)
+
+
+def test_a_difference_is_told_from_chance():
+    better, worse = [drawn_run(seed, noise=0.5) for seed in range(3)], [drawn_run(seed) for seed in range(3)]
+    difference = paired_difference(better, worse)
+    expected = np.mean([mean_average_precision(run) for run in better]) - np.mean(
+        [mean_average_precision(run) for run in worse]
+    )
+    assert difference.mean == pytest.approx(expected)
+    assert 0 < difference.low < difference.mean < difference.high
+    alike = paired_difference(worse, [drawn_run(seed) for seed in range(3, 6)])
+    assert alike.low < 0 < alike.high
+
+
+def test_what_was_run_is_not_run_again(tmp_path):
+    path, made = tmp_path / file_name('a share', 0.25, 'lr 0.001, 1'), []
+
+    def train():
+        made.append(1)
+        return drawn_run(0)
+
+    first, second = kept(path, 'settings', train), kept(path, 'settings', train)
+    assert len(made) == 1 and np.array_equal(first.scores, second.scores) and second.seconds_a_step == 0.5
+    kept(path, 'other settings', train)
+    assert len(made) == 2
+
+
+def test_names_of_files_differ_where_rates_do():
+    names = {file_name('grid', f'{rate:g}-{decay:g}') for rate, decay in GRID}
+    assert len(names) == len(GRID) and all(name.suffix == '.npz' for name in names)
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Arguments and drawn features in the place of those of the data set."""
+    generator = torch.Generator().manual_seed(0)
+
+    def part(images):
+        features = torch.rand(images, 1280, generator=generator)
+        target = (features[:, :20] > 0.7).float()
+        features[:, :20] += 5 * target
+        return Part(features, target)
+
+    features = Features(part(640), part(512), part(700), part(100))
+    for module in (frozen, gradients):
+        monkeypatch.setattr(module, 'load_features', lambda args: features)
+    return SimpleNamespace(data_root=tmp_path, checkpoint=tmp_path / 'none.pth', work_dir=tmp_path, seeds=[0, 1])
+
+
+def test_the_frozen_part_from_heads_to_table(small, monkeypatch):
+    forms = {name: FORMS[name] for name in ('asymmetric loss, linear', 'KMCL, kernels at the embedding')}
+    monkeypatch.setattr(frozen, 'FORMS', forms)
+    monkeypatch.setattr(frozen, 'EPOCHS', {0.25: 10})
+    runs = dict(frozen.run_frozen(small))
+    assert set(runs) == {(0.25, name, seed) for name in forms for seed in (0, 1)}
+    assert min(mean_average_precision(run) for run in runs.values()) > 45  # 30 by chance
+    table = comparison_table(runs, dict.fromkeys(frozen.chosen_settings(small), 'rate'))
+    assert '| 25% | KMCL, kernels at the embedding | 2 |' in table
+
+
+@pytest.mark.parametrize('form', [form for forms in ABLATIONS.values() for form in forms.values()])
+def test_every_ablation_can_be_trained(form, small):
+    cfg = with_schedule(form.load({}), *GRID[0], epochs=1)
+    cfg.train_dataloader.batch_size = 8
+    part = Part(torch.rand(8, 1280), (torch.rand(8, 20) < 0.2).float())
+    run = frozen._run(small.work_dir / 'a.npz', cfg, part, part, seed=0)
+    assert np.isfinite(run.scores).all()
+
+
+def test_the_cut_keeps_the_contrast_from_the_embedding(small):
+    cfg = FORMS['KMCL anisotropic, exact'].load({})
+    features, target = torch.rand(8, 1280), (torch.rand(8, 20) < 0.3).float()
+    for kind, reaches in (('KMCLHead', True), ('KMCLHeadWithCutMaps', False)):
+        cfg.model.head.type = kind
+        head = gradients._untrained(cfg)
+        losses = head.loss_module(*head.mixture((features,)), target)
+        losses['loss_contrastive'].backward()
+        assert (head.embedding.weight.grad is not None) == reaches
+        assert head.mean.weight.grad.abs().max() > 0
+
+
+def test_a_table_takes_its_place_in_a_page(tmp_path):
+    page = tmp_path / 'results.md'
+    page.write_text('before\n<!-- begin frozen -->\nold\n<!-- end frozen -->\nafter\n')
+    write_table(page, 'frozen', '| new |')
+    assert page.read_text() == 'before\n<!-- begin frozen -->\n| new |\n<!-- end frozen -->\nafter\n'
+    with pytest.raises(ValueError, match='begin gradients'):
+        write_table(page, 'gradients', '')
+
+
+def test_all_shares_have_forms_and_epochs():
+    assert list(EPOCHS) == [1.0, 0.25, 0.1] and 'asymmetric loss, linear' in FORMS
