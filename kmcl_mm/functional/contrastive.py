@@ -113,4 +113,4 @@ def _anchor_kernels(target: Tensor) -> List[KernelGroup]:
     """The kernels of each anchor's own labels; on an accelerator all, so that nobody waits to learn how many."""
     if target.device.type == 'cpu':
         return kernels_of_present_labels(target)
-    return all_kernels(*target.shape, target.device)
+    return all_kernels(len(target), target.shape[1], target.device)

@@ -1,6 +1,6 @@
 """The kernel mixture head."""
 
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmpretrain.models.heads import MultiLabelClsHead
@@ -135,7 +135,7 @@ class KMCLHead(MultiLabelClsHead):
         if covariance == 'isotropic':
             self.embedding_channels, mean_channels = in_channels, num_classes
             variance_channels = dict(bhattacharyya=num_classes, rbf=1)[similarity]
-            self.embedding = nn.Identity()
+            self.embedding: nn.Module = nn.Identity()
         else:
             self.embedding_channels, mean_channels = embedding_channels, embedding_channels * num_classes
             variance_channels = dict(bhattacharyya=mean_channels, mahalanobis=embedding_channels)[similarity]
@@ -200,7 +200,7 @@ class KMCLHead(MultiLabelClsHead):
         variance = (_VARIANCE_OFFSET + elu(raw_variance)).expand_as(mean)
         return KernelMixture(embedding, self.logits(embedding), mean, variance)
 
-    def loss(self, feats: Tuple[Tensor, ...], data_samples: List[DataSample], **kwargs) -> Dict[str, Tensor]:
+    def loss(self, feats: Tuple[Tensor, ...], data_samples: List[DataSample], **kwargs: Any) -> Dict[str, Tensor]:
         """Losses of a batch.
 
         Args:

@@ -149,11 +149,11 @@ class KMCLLoss(nn.Module):
             else:
                 batch = KernelBatch(mean, variance, target, slice(0, len(target)))
             asymmetric = self._asymmetric(logits, target, batch)
+            mixture = (embedding, logits, mean, variance)
             if self.variant == 'reference':
-                reconstruct, share = clamped_reconstruction_loss, batch.own_share
+                reconstruction = batch.own_share * clamped_reconstruction_loss(*mixture, target)
             else:
-                reconstruct, share = reconstruction_loss, batch.own_labelled_share
-            reconstruction = share * reconstruct(embedding, logits, mean, variance, target)
+                reconstruction = batch.own_labelled_share * reconstruction_loss(*mixture, target)
             contrast = self._contrastive(batch, dimensions=embedding.shape[1])
         return dict(
             loss_asl=self.asl_weight * asymmetric,
