@@ -1,10 +1,11 @@
-# Two commands: `make demo` and `make test`. Each sets up .venv with what it needs.
+# Three commands: `make demo`, `make test` and `make lint`. Each sets up .venv with what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 DEMO := work_dirs/demo
+CODE := kmcl_mm tools tests benchmarks setup.py
 
-.PHONY: demo test
+.PHONY: demo test lint
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python tools/train.py configs/kmcl_tresnet_m_digits.py --work-dir $(DEMO)
@@ -14,8 +15,13 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
 
+lint: $(VENV)/installed
+	$(VENV)/bin/python -m ruff check $(CODE)
+	$(VENV)/bin/python -m ruff format --check $(CODE)
+	$(VENV)/bin/python -m mypy
+
 $(VENV)/installed: setup.py
 	@echo "Setting up $(VENV) with torch and MMPretrain: some minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --editable ".[host,demo,test]"
+	$(VENV)/bin/python -m pip install --quiet --editable ".[host,demo,test,lint]"
 	touch $@

@@ -34,6 +34,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['kmcl_mm', 'kmcl_mm.*']),
+    package_data={'kmcl_mm': ['py.typed']},
     cmdclass=dict(build_py=BuildWithMim),
     install_requires=[
         'torch>=2.6',  # the losses and the networks; safe loading of checkpoints needs 2.6
@@ -68,6 +69,8 @@ setup(
             'gradio>=6',
             'playwright',
         ],
+        # The style and the types of the code. Their releases differ in what they ask for: each new one is a decision.
+        'lint': ['ruff==0.17.*', 'mypy==2.4.*'],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',

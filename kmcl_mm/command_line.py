@@ -76,7 +76,7 @@ def _own_message(error: Optional[BaseException]) -> Optional[str]:
             # A data worker puts its traceback before the message.
             return str(error).rpartition(f'{UnreadableImageError.__name__}: ')[2].strip()
         frames = traceback.extract_tb(error.__traceback__)
-        if frames and package in Path(frames[-1].filename).parents and frames[-1].line.startswith('raise '):
+        if frames and package in Path(frames[-1].filename).parents and (frames[-1].line or '').startswith('raise '):
             return str(error)
         error = error.__cause__ or error.__context__
     return None

@@ -32,7 +32,7 @@ def test_the_wheel_carries_configs_tools_and_the_index_of_models(wheel):
         for path in (ROOT / folder).rglob('*.*'):
             if '__pycache__' not in path.parts:
                 assert f'kmcl_mm/.mim/{path.relative_to(ROOT)}' in names
-    assert 'kmcl_mm/.mim/model-index.yml' in names
+    assert {'kmcl_mm/.mim/model-index.yml', 'kmcl_mm/py.typed'} <= names
     assert not any(name.startswith(('tests', 'configs', 'tools')) for name in names)
 
 

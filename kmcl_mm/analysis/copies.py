@@ -7,7 +7,7 @@ true of pictures in the same frame, the second alone of pictures of plain sky. d
 
 import os
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -54,8 +54,8 @@ def find_copies(
         One for each image that is a copy, in the order of ``paths``.
     """
     within = other_paths is None
-    paths = [path for path in paths if facts[path].problem is None]
-    others = paths if within else [path for path in other_paths if facts[path].problem is None]
+    paths = _readable(paths, facts)
+    others = paths if other_paths is None else _readable(other_paths, facts)
     if not paths or not others:
         return []
     found = _same_bytes(paths, others, facts, within)
@@ -64,10 +64,14 @@ def find_copies(
     return [found[row] for row in sorted(found)]
 
 
+def _readable(paths: Sequence[str], facts: Dict[str, ImageFacts]) -> List[str]:
+    return [path for path in paths if facts[path].problem is None]
+
+
 def _same_bytes(
     paths: Sequence[str], others: Sequence[str], facts: Dict[str, ImageFacts], within: bool
 ) -> Dict[int, Copy]:
-    first_with = {}
+    first_with: Dict[Union[str, bytes], str] = {}
     if not within:
         for path in reversed(others):
             first_with[facts[path].digest] = path
@@ -93,15 +97,15 @@ def _same_pictures(
     other_thumbnails = thumbnails if within else _thumbnails(others, facts)
     details = _details(thumbnails)
     other_details = details if within else _details(other_thumbnails)
-    found = {}
+    found: Dict[int, Tuple[int, float]] = {}
     step = max(_BLOCK_ELEMENTS // len(others), 1)
     for start in range(0, len(paths), step):
         end = min(start + step, len(paths))
         # Within one split an image is compared with those before it.
-        columns = slice(0, end if within else len(others))
-        correlation = details[start:end] @ other_details[columns].T
+        compared = end if within else len(others)
+        correlation = details[start:end] @ other_details[:compared].T
         if within:
-            correlation[np.arange(columns.stop) >= np.arange(start, end)[:, None]] = -1
+            correlation[np.arange(compared) >= np.arange(start, end)[:, None]] = -1
         alike = correlation > _MIN_CORRELATION
         rows, columns = np.flatnonzero(alike.any(axis=1)), np.flatnonzero(alike.any(axis=0))
         if not len(rows):
@@ -109,16 +113,16 @@ def _same_pictures(
         close = _differences(thumbnails[start + rows], other_thumbnails[columns]) < _MAX_DIFFERENCE
         candidates = correlation[np.ix_(rows, columns)]
         candidates = np.where(close & (candidates > _MIN_CORRELATION), candidates, -1)
-        best = candidates.argmax(axis=1)
-        for row, column, similarity in zip(rows, best, candidates.max(axis=1)):
+        best = columns[candidates.argmax(axis=1)]
+        for row, column, similarity in zip(rows.tolist(), best.tolist(), candidates.max(axis=1).tolist()):
             if similarity > 0:
-                found[start + row] = (columns[column], min(float(similarity), 1.0))
+                found[start + row] = (column, min(similarity, 1.0))
     return found
 
 
 def _thumbnails(paths: Sequence[str], facts: Dict[str, ImageFacts]) -> np.ndarray:
     """Grey values (N, 32, 32), uint8."""
-    return np.stack([facts[path].thumbnail for path in paths])
+    return np.array([facts[path].thumbnail for path in paths], dtype=np.uint8)
 
 
 def _details(thumbnails: np.ndarray) -> np.ndarray:

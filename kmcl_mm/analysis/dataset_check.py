@@ -58,7 +58,7 @@ def check_dataset(cfg: Config, workers: int) -> DatasetReport:
     counts = {split.name: count_labels(split) for split in splits}
     if splits:
         findings += check_number_of_outputs(cfg, splits[0]) + check_labels(splits, counts)
-    with_images = [split for split in splits if split.paths is not None]
+    with_images = [split for split in splits if split.paths]
     facts = inspect_images(list(dict.fromkeys(path for split in with_images for path in split.paths)), workers)
     for split in with_images:
         findings += check_images(split, facts)

@@ -1,6 +1,7 @@
 """Counts of labels."""
 
 from dataclasses import dataclass
+from typing import Sequence
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def count_labels(split: Split) -> LabelCounts:
     )
 
 
-def _one_hot(indices_of_images, num_classes: int) -> np.ndarray:
+def _one_hot(indices_of_images: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
     """Bools (N, K)."""
     matrix = np.zeros((len(indices_of_images), num_classes), dtype=bool)
     for row, indices in zip(matrix, indices_of_images):

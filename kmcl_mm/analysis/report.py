@@ -23,7 +23,7 @@ def format_report(report: DatasetReport) -> str:
     warnings = len(report.findings) - report.num_errors
     result = f'{_number(report.num_errors, "error")}, {_number(warnings, "warning")}: '
     result += 'do not train on this yet.' if report.num_errors else 'nothing speaks against training on this.'
-    drawn = [split.name for split in report.splits if split.paths is None]
+    drawn = [split.name for split in report.splits if not split.paths]
     note = f'The images of {", ".join(drawn)} are drawn, not read: there are no files to check.' if drawn else ''
     tables = [_format_table(rows) for rows in (_split_rows(report), _label_rows(report))]
     parts = [tables[0], note, tables[1], '\n'.join(findings), result]
@@ -44,7 +44,7 @@ def write_report(report: DatasetReport, folder: Path) -> None:
     findings = [(finding.severity, finding.split, finding.message) for finding in report.findings]
     _write_csv(folder / 'findings.csv', [('severity', 'split', 'message'), *findings])
     _write_csv(folder / 'labels.csv', _label_rows(report))
-    images = [row for split in report.splits if split.paths is not None for row in images_to_list(split, report.facts)]
+    images = [row for split in report.splits for row in images_to_list(split, report.facts)]
     _write_csv(folder / 'images.csv', [('split', 'image', 'width', 'height', 'mode', 'what'), *images])
     copies = [
         (split, copy.path, other, copy.other_path, copy.kind, f'{copy.similarity:.3f}')
@@ -57,7 +57,9 @@ def write_report(report: DatasetReport, folder: Path) -> None:
 
 
 def _split_rows(report: DatasetReport) -> List[Sequence]:
-    rows = [('split', 'images', 'labels an image', 'fewest', 'most', 'no label', 'unreadable', 'odd', 'duplicates')]
+    rows: List[Sequence] = [
+        ('split', 'images', 'labels an image', 'fewest', 'most', 'no label', 'unreadable', 'odd', 'duplicates')
+    ]
     for split in report.splits:
         counts = report.counts[split.name]
         numbers = counts.labels_per_image
@@ -69,7 +71,7 @@ def _split_rows(report: DatasetReport) -> List[Sequence]:
             numbers.max(),
             counts.without_label,
         ]
-        if split.paths is None:
+        if not split.paths:
             rows.append((*row, 'drawn', '-', '-'))
             continue
         facts = [report.facts[path] for path in split.paths]

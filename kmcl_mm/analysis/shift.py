@@ -5,7 +5,7 @@ likelihood ratio of "each its own share" against "one share for both" (the G sta
 chance is at work). A shift is reported where the frequencies fit decisively better with it than without.
 """
 
-from typing import Optional
+from typing import Dict, Optional
 
 import numpy as np
 
@@ -37,11 +37,11 @@ def find_shift(reference: LabelCounts, other: LabelCounts) -> Optional[int]:
         The number of places: its label k is the other's label k - shift. None where no shift fits decisively better.
     """
     number = len(reference.positives)
-    gains = {}
+    gains: Dict[int, float] = {}
     for shift in (*range(-_MAX_SHIFT, 0), *range(1, _MAX_SHIFT + 1)):
         if abs(shift) < number:
             gains[shift] = _gain(reference, other, shift)
-    best = max(gains, key=gains.get, default=None)
+    best = max(gains, key=lambda shift: gains[shift], default=None)
     return best if best is not None and gains[best] > _DECISIVE_GAIN else None
 
 

@@ -21,7 +21,7 @@ class Split:
         classes: Names of the K labels.
         labels: Indices of the labels of each image (N arrays), as the data set gives them.
         unjudged: Indices of the labels of each image that count neither as present nor as absent (N arrays).
-        paths: Path of each image; None where the data set draws its images.
+        paths: Path of each image; empty where the data set draws its images.
         patients: Patient of each image; None where the data set does not say.
         annotated_sizes: (width, height) in pixels that the annotation of each image names, None where it names none.
     """
@@ -30,7 +30,7 @@ class Split:
     classes: Tuple[str, ...]
     labels: List[np.ndarray]
     unjudged: List[np.ndarray]
-    paths: Optional[List[str]]
+    paths: List[str]
     patients: Optional[List[str]]
     annotated_sizes: List[Optional[Tuple[float, float]]]
 
@@ -114,7 +114,7 @@ def _read(name: str, dataset: Any, num_classes: Optional[int]) -> Split:
         classes=tuple(str(label) for label in classes),
         labels=labels,
         unjudged=unjudged,
-        paths=_column(items, 'img_path'),
+        paths=_column(items, 'img_path') or [],
         patients=_column(items, 'patient_id'),
         annotated_sizes=[_size(item.get('annotated_size')) for item in items],
     )

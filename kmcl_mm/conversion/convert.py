@@ -1,11 +1,11 @@
 """From the names of other code bases to this package's."""
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from torch import Tensor, nn
 
 from ..errors import listed
-from .tresnet import layout_of, timm_tensors
+from .tresnet import Layout, layout_of, timm_tensors
 from .weights import Weights
 
 _BACKBONE = 'backbone.timm_model.'
@@ -90,8 +90,8 @@ def _named(weights: Weights, expected: Dict[str, Tensor]) -> Tuple[Dict[str, Tup
             left_out[name] = reason
         elif name.startswith(f'{prefix}body.'):
             body[name.removeprefix(prefix)] = value
-        elif _head_name(name) is not None:
-            named[name] = (_head_name(name), value.squeeze(-1) if name == 'downsampler.weight' else value)
+        elif (head_name := _head_name(name)) is not None:
+            named[name] = (head_name, value.squeeze(-1) if name == 'downsampler.weight' else value)
         else:
             unknown.append(name)
     if unknown:
@@ -110,7 +110,7 @@ def _reason_to_leave_out(name: str, value: Tensor, prefix: str, expected: Dict[s
     if prefix and name.startswith('encoder.head.'):
         return _UNUSED_CLASSIFIER
     if not prefix and name.startswith(('head.', 'fc.')):
-        target = expected.get(_head_name(name))
+        target = expected.get(_head_name(name) or '')
         return None if target is not None and target.shape == value.shape else _OTHER_CLASSIFIER
     return None
 
@@ -120,12 +120,12 @@ def _head_name(name: str) -> Optional[str]:
     module, _, parameter = name.rpartition('.')
     if parameter not in ('weight', 'bias'):
         return None
-    module = {'head.fc': 'head.fc', 'fc': 'head.fc', **_HEAD}.get(module)
-    return None if module is None else f'{module}.{parameter}'
+    new_module = {'head.fc': 'head.fc', 'fc': 'head.fc', **_HEAD}.get(module)
+    return None if new_module is None else f'{new_module}.{parameter}'
 
 
 def _check_architecture(weights: Weights, named: Dict[str, Tuple[str, Tensor]], expected: Dict[str, Tensor]) -> None:
-    def layout(tensors):
+    def layout(tensors: Iterable[Tuple[str, Tensor]]) -> Optional[Layout]:
         return layout_of({name.removeprefix(_BACKBONE): value.shape for name, value in tensors})
 
     wanted, got = layout(expected.items()), layout(named.values())

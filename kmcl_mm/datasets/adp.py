@@ -2,7 +2,7 @@
 
 import io
 import os
-from typing import Dict, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ class ADP(TableMultiLabel):
         data_prefix: Union[str, Dict] = 'img_res_1um_bicubic',
         split_file: Optional[str] = None,
         filter_empty_gt: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         for name, value, choices in (
             ('split', split, ('train', 'valid', 'test')),

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from typing import Iterable
+from typing import Iterable, List
 
 from mmengine.fileio import LocalBackend, get_file_backend, get_text
 from mmengine.logging import print_log
@@ -98,7 +98,8 @@ def check_images(paths: Iterable[str]) -> None:
     for path in paths:
         folder, name = os.path.split(path)
         names_by_folder[folder].append(name)
-    missing, total, alike = [], 0, ''
+    missing: List[str] = []
+    total, alike = 0, ''
     for folder, names in names_by_folder.items():
         total += len(names)
         if not isinstance(get_file_backend(folder, enable_singleton=True), LocalBackend):

@@ -4,6 +4,7 @@ import glob
 import os
 from typing import Any, Dict, List, Union
 
+import numpy as np
 import pandas as pd
 from mmpretrain.registry import DATASETS
 
@@ -27,6 +28,7 @@ CHEST_XRAY14_CLASSES = (
     'Hernia',
 )
 _SPLIT_FILES = dict(train_val='train_val_list.txt', test='test_list.txt')
+_PATIENT_COLUMN = 'Patient ID'
 
 
 @DATASETS.register_module()
@@ -58,6 +60,7 @@ class ChestXray14(TableMultiLabel):
     Source: X. Wang et al., ChestX-ray8 (CVPR 2017), in its release of 112,120 images and 14 findings.
     """
 
+    ann_file: str
     METAINFO = dict(classes=CHEST_XRAY14_CLASSES)
 
     def __init__(
@@ -68,7 +71,7 @@ class ChestXray14(TableMultiLabel):
         data_prefix: Union[str, Dict] = 'images',
         filter_empty_gt: bool = True,
         first_fraction: float = 1.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if split not in (*_SPLIT_FILES, None):
             raise ValueError(f'Expected argument `split` to be one of {(*_SPLIT_FILES, None)}, but got {split!r}.')
@@ -77,7 +80,7 @@ class ChestXray14(TableMultiLabel):
         self.first_fraction = first_fraction
         self.list_of_split = split
         if split is not None:
-            columns = dict(image_column='Image Index', label_column='Finding Labels', patient_column='Patient ID')
+            columns = dict(image_column='Image Index', label_column='Finding Labels', patient_column=_PATIENT_COLUMN)
             kwargs = {**columns, 'ignored_names': ('No Finding',), **kwargs}
         super().__init__(
             data_root=data_root,
@@ -103,8 +106,9 @@ class ChestXray14(TableMultiLabel):
         if self.list_of_split is None:
             return table
         names_of_split = {split: self._read_list(name) for split, name in _SPLIT_FILES.items()}
-        names, patients = self._column(table, self.image_column), self._column(table, self.patient_column)
-        rows_of_split = {split: pd.Series(names).isin(listed).to_numpy() for split, listed in names_of_split.items()}
+        names = np.array(self._image_names(table))
+        patients = self._column(table, self.patient_column or _PATIENT_COLUMN)
+        rows_of_split = {split: np.isin(names, list(listed)) for split, listed in names_of_split.items()}
         both = set.intersection(*(set(patients[rows]) for rows in rows_of_split.values())) - {''}
         if both:
             raise ValueError(
@@ -131,4 +135,4 @@ class ChestXray14(TableMultiLabel):
         folders = glob.glob(os.path.join(self.data_root, 'images_*', 'images'))
         folder_of_image = {name: folder for folder in folders for name in os.listdir(folder)}
         names = [f'{name}{self.image_suffix}' for name in names]
-        return [os.path.join(folder_of_image.get(name, self.img_prefix), name) for name in names]
+        return [os.path.join(folder_of_image.get(name) or self.img_prefix, name) for name in names]

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import os
-from numbers import Real
 from typing import Any, Dict, List, Optional, Union
 
 from mmengine.fileio import get_text
@@ -73,7 +72,7 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
         include_crowd: bool = True,
         metainfo: Optional[Dict] = None,
         img_ids_file: str = '',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.img_ids_file = os.path.join(data_root, img_ids_file) if img_ids_file else ''
         self.filter_empty_gt = filter_empty_gt
@@ -96,13 +95,13 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
             labels = {
                 label_of_category[box['category_id']]
                 for box in coco.imgToAnns.get(image_id, ())
-                if self.include_crowd or not box.get('iscrowd', 0)
-            } - {None}
+                if box['category_id'] in label_of_category and (self.include_crowd or not box.get('iscrowd', 0))
+            }
             if labels or not self.filter_empty_gt:
                 path = os.path.join(self.img_prefix, image['file_name'])
                 item = dict(img_path=path, gt_label=sorted(labels), img_id=image_id)
                 size = (image.get('width'), image.get('height'))
-                if all(isinstance(side, Real) and 0 < side < math.inf for side in size):
+                if all(isinstance(side, (int, float)) and 0 < side < math.inf for side in size):
                     item['annotated_size'] = size
                 data_list.append(item)
         report_left_out(self.ann_file, len(wanted) - len(data_list), len(wanted))
@@ -155,8 +154,8 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
             ) from error
         return coco
 
-    def _map_categories(self, coco: COCO) -> Dict[int, Optional[int]]:
-        """Category id -> label index, None for a category that is not among the classes."""
+    def _map_categories(self, coco: COCO) -> Dict[int, int]:
+        """Category id -> label index, of the categories that are among the classes."""
         names = {category_id: category['name'] for category_id, category in coco.cats.items()}
         absent = [name for name in self.CLASSES if name not in names.values()]
         if absent:
@@ -173,4 +172,5 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
                         f'annotation {shorten(repr(box.get("id")))} has {shorten(repr(box.get(key)))}. Mend the file, '
                         'or take the one that belongs to these images.'
                     )
-        return {category_id: self.class_to_idx.get(name) for category_id, name in names.items()}
+        index = self.class_to_idx
+        return {category_id: index[name] for category_id, name in names.items() if name in index}

@@ -52,7 +52,7 @@ class DigitScenes(WithFraction, MultiLabelDataset):
     METAINFO = dict(classes=('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'))
 
     def __init__(
-        self, split: str = 'train', num_scenes: int = 4000, image_size: int = 64, seed: int = 0, **kwargs
+        self, split: str = 'train', num_scenes: int = 4000, image_size: int = 64, seed: int = 0, **kwargs: Any
     ) -> None:
         if split not in ('train', 'test'):
             raise ValueError(f"Expected argument `split` to be one of ('train', 'test'), but got {split!r}.")

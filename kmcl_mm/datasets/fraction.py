@@ -3,9 +3,10 @@
 from typing import Any, Dict, List
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 
 
-class WithFraction:
+class WithFraction(BaseDataset):
     """Base of the multilabel data sets: take a fraction of the images, drawn with a seed of its own.
 
     Which images are taken depends on the seed and the data alone, not on the training's seed or the machine, and a
@@ -20,7 +21,7 @@ class WithFraction:
         ValueError: ``fraction`` is out of its range.
     """
 
-    def __init__(self, *args, fraction: float = 1.0, fraction_seed: int = 0, **kwargs) -> None:
+    def __init__(self, *args: Any, fraction: float = 1.0, fraction_seed: int = 0, **kwargs: Any) -> None:
         if not 0 < fraction <= 1:
             raise ValueError(f'Expected argument `fraction` to be in (0, 1], but got {fraction}.')
         self.fraction = fraction

@@ -68,7 +68,8 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
         for item in data_list:
             labels = item['gt_label']
             is_index = isinstance(labels, list) and all(
-                isinstance(label, Integral) and not isinstance(label, bool) and 0 <= label < number for label in labels
+                isinstance(label, Integral) and not isinstance(label, bool) and label in range(number)
+                for label in labels
             )
             if not is_index or len(set(labels)) < len(labels):
                 raise ValueError(

@@ -1,6 +1,6 @@
 """NUS-WIDE in the split of the asymmetric loss's authors."""
 
-from typing import Dict, Union
+from typing import Any, Dict, Union
 
 from mmpretrain.registry import DATASETS
 
@@ -47,7 +47,7 @@ class NUSWide(TableMultiLabel):
         split: str = 'train',
         ann_file: str = 'nus_wid_data.csv',
         data_prefix: Union[str, Dict] = '',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             data_root=data_root,

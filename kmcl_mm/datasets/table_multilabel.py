@@ -78,7 +78,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         patient_column: Optional[str] = None,
         image_suffix: str = '',
         filter_empty_gt: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if (split_column is None) != (split is None):
             raise ValueError(
@@ -120,7 +120,8 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             )
         table = self._take_rows(read_table(self.ann_file))
         names = self._image_names(table)
-        target = self._read_joined_names(table) if self.label_column else self._read_label_columns(table)
+        joined = self.label_column
+        target = self._read_joined_names(table, joined) if joined else self._read_label_columns(table)
         self._has_unknown = bool((target == UNKNOWN).any())
         patients = self._column(table, self.patient_column) if self.patient_column else None
         kept = np.arange(len(table))
@@ -190,10 +191,9 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             )
         return names
 
-    def _read_joined_names(self, table: pd.DataFrame) -> np.ndarray:
+    def _read_joined_names(self, table: pd.DataFrame, column: str) -> np.ndarray:
         """Targets (R, K) of 1, 0 and -1."""
-        cells = self._column(table, self.label_column)
-        present = [self._split(cell, self.label_column) for cell in cells]
+        present = [self._split(cell, column) for cell in self._column(table, column)]
         if self.CLASSES is None:
             raise ValueError(
                 'Expected argument `metainfo` to have the names of the labels, the same for all splits, but it has '
@@ -201,14 +201,14 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
                 f'{_quoted(sorted({name for names in present for name in names}))}.'
             )
         target = np.full((len(table), len(self.CLASSES)), _ABSENT, dtype=np.int8)
-        self._mark(target, present, self.label_column, _PRESENT)
+        self._mark(target, present, column, _PRESENT)
         if self.unknown_column:
             cells = self._column(table, self.unknown_column)
             unknown = [self._split(cell, self.unknown_column) for cell in cells]
             both = [row for row, names in enumerate(unknown) if not set(names).isdisjoint(present[row])]
             if both:
                 raise ValueError(
-                    f'Expected no name both in column {self.label_column!r} and in column {self.unknown_column!r} of '
+                    f'Expected no name both in column {column!r} and in column {self.unknown_column!r} of '
                     f'{self.ann_file}, but image {shorten(repr(self._image_names(table)[both[0]]))} has one in '
                     'both. A label is either present or unknown: mend the row.'
                 )

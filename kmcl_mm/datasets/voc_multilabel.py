@@ -33,7 +33,7 @@ class VOCMultiLabel(WithFraction, VOC):
     Source: the VOC 2007 development kit; arXiv:2009.14119 and the published recipe for the difficult objects.
     """
 
-    def __init__(self, data_root: str, split: str = 'trainval', **kwargs) -> None:
+    def __init__(self, data_root: str, split: str = 'trainval', **kwargs: Any) -> None:
         if split not in ('train', 'val', 'trainval', 'test'):
             raise ValueError(
                 f"Expected argument `split` to be one of ('train', 'val', 'trainval', 'test'), but got {split!r}."
@@ -48,7 +48,7 @@ class VOCMultiLabel(WithFraction, VOC):
             pixels where its annotation names one.
         """
         read_text(self.image_set_path, 'split')
-        self._sizes = []
+        self._sizes: List[Optional[Tuple[float, float]]] = []
         data_list = super().load_data_list()
         for item, size in zip(data_list, self._sizes):
             if size is not None:
@@ -68,7 +68,9 @@ class VOCMultiLabel(WithFraction, VOC):
         try:
             annotation = ElementTree.fromstring(self.backend.get(path))
             objects = annotation.findall('object')
-            labels = [(item.find('name').text, bool(int(item.findtext('difficult', '0')))) for item in objects]
+            labels = [(item.findtext('name'), bool(int(item.findtext('difficult', '0')))) for item in objects]
+            if any(name is None for name, _ in labels):
+                raise ValueError('an `object` has no `name`')
         except (ElementTree.ParseError, AttributeError, ValueError, LookupError) as error:
             raise ValueError(
                 f'Expected {path} to be a VOC annotation with a `name` in each `object`, but it cannot be '

@@ -2,7 +2,7 @@
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import EMAHook, SyncBuffersHook
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
 
@@ -15,7 +15,7 @@ class AverageBuffersHook(SyncBuffersHook):
     has, and a training that is resumed would go on with other ones. In one process it does nothing.
     """
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Take the buffers of a training by epochs that is resumed for averaged, as they were when they were saved.
 
         Args:
@@ -23,7 +23,7 @@ class AverageBuffersHook(SyncBuffersHook):
         """
         self.called_in_train = runner._resume and isinstance(runner.train_loop, EpochBasedTrainLoop)
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         """Average the buffers.
 
         Args:

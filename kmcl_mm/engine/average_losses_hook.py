@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 
@@ -22,7 +23,7 @@ class AverageLossesHook(Hook):
     priority = 'HIGHEST'
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, torch.Tensor]] = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, torch.Tensor]] = None
     ) -> None:
         """Average the outputs of an iteration in place.
 

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ..files import remove_unfinished, written_whole
@@ -33,7 +34,9 @@ class BestWeightsHook(CheckpointHook):
     Source: the published recipe evaluates both and keeps the better.
     """
 
-    def __init__(self, *args, save_best: Optional[str] = None, **kwargs) -> None:
+    best_ckpt_path: Optional[str]
+
+    def __init__(self, *args: Any, save_best: Optional[str] = None, **kwargs: Any) -> None:
         if not (save_best is None or isinstance(save_best, str)):
             raise ValueError(
                 'Expected argument `save_best` to be the name of one metric, which decides between the raw '
@@ -43,7 +46,7 @@ class BestWeightsHook(CheckpointHook):
         self._weights_to_save: Optional[str] = None
         self._best_so_far: Optional[str] = None
 
-    def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Reduce a best checkpoint to the better weights. The ``EMAHook`` has put the averaged ones first by now.
 
         Args:
@@ -57,7 +60,7 @@ class BestWeightsHook(CheckpointHook):
             checkpoint['state_dict'] = {name: raw_weights[f'module.{name}'] for name in checkpoint['state_dict']}
         checkpoint['meta'] = dict(checkpoint['meta'], weights=self._weights_to_save)
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Go on with the last checkpoint; remove what a killed training was writing or had no time to remove.
 
         Args:
@@ -71,7 +74,7 @@ class BestWeightsHook(CheckpointHook):
             for folder in {str(runner.work_dir), str(self.out_dir)}:
                 remove_unfinished(folder)
 
-    def after_val_epoch(self, runner, metrics: Dict[str, float]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Dict[str, float]) -> None:
         """Save the best weights, and that this epoch has been validated.
 
         Args:
@@ -81,7 +84,7 @@ class BestWeightsHook(CheckpointHook):
         runner.message_hub.update_info(VALIDATED_KEY, runner.epoch)
         super().after_val_epoch(runner, metrics)
 
-    def _save_best_checkpoint(self, runner, metrics: Dict[str, float]) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: Dict[str, float]) -> None:
         if not self.save_best:
             return
         if 'auto' in self.key_indicators:
@@ -109,7 +112,7 @@ class BestWeightsHook(CheckpointHook):
         elif former not in (None, self.best_ckpt_path):
             self._remove(former)
 
-    def _save_checkpoint_with_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Dict[str, Any]) -> None:
         # The host calls this for the checkpoint to resume from, also at the end of _save_best_checkpoint.
         self._weights_to_save = None
         if self._best_so_far is not None:

@@ -4,7 +4,7 @@ from typing import Dict, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner.base_loop import BaseLoop
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 
@@ -17,7 +17,7 @@ class CheckLabelsHook(Hook):
     give wrong numbers without a word.
     """
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Check the data sets that the runner has built.
 
         Args:
@@ -50,7 +50,7 @@ class CheckLabelsHook(Hook):
                 )
 
 
-def _classes_of_splits(runner) -> Dict[str, Tuple[str, ...]]:
+def _classes_of_splits(runner: Runner) -> Dict[str, Tuple[str, ...]]:
     """Class names of each data set that the runner has built and that knows them."""
     loops = dict(training=runner._train_loop, validation=runner._val_loop, test=runner._test_loop)
     classes = {}

@@ -8,8 +8,9 @@ import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapperDict
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
@@ -51,7 +52,7 @@ class FiniteLossHook(Hook):
         self._is_skipping = False
         self._data_batch = None
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Put a check between the losses and the optimiser, if batches may be skipped.
 
         Args:
@@ -81,13 +82,13 @@ class FiniteLossHook(Hook):
                 self._skips_in_a_row = 0
             return total, parts
 
-        def update_unless_skipping(*args, **kwargs) -> None:
+        def update_unless_skipping(*args: Any, **kwargs: Any) -> None:
             if not self._is_skipping:
                 update_params(*args, **kwargs)
 
         model.parse_losses, runner.optim_wrapper.update_params = parse_and_check, update_unless_skipping
 
-    def after_train(self, runner) -> None:
+    def after_train(self, runner: Runner) -> None:
         """Take the check away again.
 
         Args:
@@ -96,7 +97,7 @@ class FiniteLossHook(Hook):
         if self.action == 'skip':
             del _without_wrapper(runner.model).parse_losses, runner.optim_wrapper.update_params
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Remember the batch, and the buffers, if it may be skipped.
 
         Args:
@@ -109,7 +110,7 @@ class FiniteLossHook(Hook):
             _copy(self._buffers, to=self._buffers_before)
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, Any]] = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, Any]] = None
     ) -> None:
         """Stop if a loss of this iteration is not finite.
 
@@ -122,14 +123,15 @@ class FiniteLossHook(Hook):
         Raises:
             FloatingPointError: A loss is not finite and the action is 'stop'.
         """
-        if self.action == 'stop' and self._is_wrong(outputs or {}):
+        losses = outputs or {}
+        if self.action == 'stop' and self._is_wrong(losses):
             raise FloatingPointError(
-                f'{self._describe(runner, outputs)}\nThe training stops here; no checkpoint holds this step. If the '
+                f'{self._describe(runner, losses)}\nThe training stops here; no checkpoint holds this step. If the '
                 'images are sound, start again with a lower rate (param_scheduler.eta_max), or leave such batches '
                 'out: --cfg-options default_hooks.finite_loss.action=skip'
             )
 
-    def before_save_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Refuse to write weights that are not finite.
 
         Args:
@@ -154,7 +156,7 @@ class FiniteLossHook(Hook):
             all_reduce(is_wrong, op='max')
         return bool(is_wrong)
 
-    def _skip(self, runner, losses: Dict[str, Any]) -> None:
+    def _skip(self, runner: Runner, losses: Dict[str, Any]) -> None:
         message = self._describe(runner, losses)
         self._skips_in_a_row += 1
         if self._skips_in_a_row > self.max_skips:
@@ -165,7 +167,7 @@ class FiniteLossHook(Hook):
         # An error, as processes other than the first show nothing less.
         print_log(f'{message}\nThis batch is skipped.', logger='current', level=logging.ERROR)
 
-    def _describe(self, runner, losses: Dict[str, Any]) -> str:
+    def _describe(self, runner: Runner, losses: Dict[str, Any]) -> str:
         """What is not finite, and where."""
         wrong = _not_finite(losses)
         parts = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
@@ -183,7 +185,7 @@ def _not_finite(losses: Dict[str, Any]) -> Dict[str, float]:
     return {name: value for name, value in values.items() if not math.isfinite(value)}
 
 
-def _without_wrapper(model: torch.nn.Module) -> torch.nn.Module:
+def _without_wrapper(model: BaseModel) -> BaseModel:
     return model.module if is_model_wrapper(model) else model
 
 

@@ -5,10 +5,9 @@ from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner.base_loop import BaseLoop
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
-from torch import nn
 
 from ..files import written_whole
 
@@ -25,7 +24,7 @@ class FittedThresholdsHook(Hook):
     checkpoint takes no notice of them.
     """
 
-    def after_load_checkpoint(self, runner, checkpoint: Dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Hand the thresholds to the head.
 
         Args:
@@ -42,7 +41,7 @@ class FittedThresholdsHook(Hook):
 
 
 def use_fitted_thresholds(
-    model: nn.Module, checkpoint: Dict[str, Any], classes: Optional[Sequence[str]] = None
+    model: BaseModel, checkpoint: Dict[str, Any], classes: Optional[Sequence[str]] = None
 ) -> bool:
     """Let a model predict with the thresholds in a checkpoint's meta data.
 

@@ -68,7 +68,7 @@ class SeededItems:
 
     def _item(self, index: int) -> Any:
         # 0 is for the process itself, see seeds().
-        python, *numpy, torch_seed = seeds(self.seed, self.epoch.item(), index + 1)
+        python, *numpy, torch_seed = seeds(self.seed, int(self.epoch), index + 1)
         random.seed(python)
         np.random.seed(numpy)
         torch.random.default_generator.manual_seed(torch_seed)
@@ -109,7 +109,7 @@ class ReadableItems:
         return self.items([index])[0]
 
     def _note(self, index: int, error: UnreadableImageError) -> None:
-        line = f'{self.epoch.item()}\t{index}\t{" ".join(str(error).split())}\n'
+        line = f'{int(self.epoch)}\t{index}\t{" ".join(str(error).split())}\n'
         # One short write at the end of the file: lines of several processes do not mix.
         with self.record.open('ab', buffering=0) as file:
             file.write(line.encode(errors='backslashreplace'))

@@ -1,7 +1,7 @@
 """Validate what a killed training had no time to validate."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
 # Where a checkpoint's log has the last epoch whose validation is in it. The host prints what begins with 'val'.
@@ -20,7 +20,7 @@ class PendingValidationHook(Hook):
     # After the host's CheckpointHook has found out what it saved so far.
     priority = 'LOWEST'
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Run the validation, if one is due.
 
         Args:

@@ -9,7 +9,7 @@ import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from .items import SeededItems, items_of, seeds
@@ -32,7 +32,7 @@ class SeededEpochsHook(Hook):
     sampler than the host's ``DefaultSampler``, which may take an image more than once in an epoch.
     """
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Put the seeds between the loader and the data set.
 
         Args:
@@ -52,7 +52,7 @@ class SeededEpochsHook(Hook):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._dataset.__getitems__ = SeededItems(items_of(self._dataset), runner.seed, self._epoch)
 
-    def before_train_epoch(self, runner) -> None:
+    def before_train_epoch(self, runner: Runner) -> None:
         """Tell the workers the epoch.
 
         Args:
@@ -61,7 +61,7 @@ class SeededEpochsHook(Hook):
         if self._dataset is not None:
             self._epoch.fill_(runner.epoch)
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed the process before the first iteration of an epoch.
 
         That is after the loader has started its workers, if they are new, for which it draws a random number.
@@ -78,7 +78,7 @@ class SeededEpochsHook(Hook):
         np.random.seed(numpy)
         torch.manual_seed(torch_seed)
 
-    def after_train(self, runner) -> None:
+    def after_train(self, runner: Runner) -> None:
         """Take the seeds away again.
 
         Args:
@@ -88,7 +88,7 @@ class SeededEpochsHook(Hook):
             self._dataset.__dict__.pop('__getitems__', None)
 
 
-def _why_not(runner) -> Optional[str]:
+def _why_not(runner: Runner) -> Optional[str]:
     """Why a training's random numbers are left as they are, or None."""
     if not isinstance(runner.train_loop, EpochBasedTrainLoop):
         return 'the training is not one of epochs'
@@ -97,7 +97,7 @@ def _why_not(runner) -> Optional[str]:
     return None
 
 
-def _keep_order(runner) -> None:
+def _keep_order(runner: Runner) -> None:
     """Go on with the sampler's seed of the training that is resumed: the host draws another where none is set."""
     sampler = runner.train_dataloader.sampler
     known = runner.message_hub.runtime_info

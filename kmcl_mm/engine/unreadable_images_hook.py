@@ -7,6 +7,7 @@ import torch
 from mmengine.dist import all_gather_object, barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ..functional.checks import check_at_least, check_choice
@@ -41,7 +42,7 @@ class UnreadableImagesHook(Hook):
         self.action = action
         self.max_skips = max_skips
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Put the check between the loader and the data set, if images may be skipped.
 
         Args:
@@ -60,7 +61,7 @@ class UnreadableImagesHook(Hook):
         dataset = runner.train_dataloader.dataset
         dataset.__getitems__ = ReadableItems(items_of(dataset), len(dataset), self.max_skips, self._epoch, self._record)
 
-    def before_train_epoch(self, runner) -> None:
+    def before_train_epoch(self, runner: Runner) -> None:
         """Tell the workers the epoch.
 
         Args:
@@ -69,7 +70,7 @@ class UnreadableImagesHook(Hook):
         if self.action == 'skip':
             self._epoch.fill_(runner.epoch)
 
-    def after_train(self, runner) -> None:
+    def after_train(self, runner: Runner) -> None:
         """Count and list the images that were skipped, and take the check away.
 
         Args:

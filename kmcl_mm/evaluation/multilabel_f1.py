@@ -1,6 +1,6 @@
 """Precision, recall and F1 as the multilabel literature averages them."""
 
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -64,7 +64,7 @@ class MultiLabelF1(BaseMetric):
             raise ValueError(f'Expected argument `topk` to be at least 1 or None, but got {topk}.')
         self.topk = topk
 
-    def process(self, data_batch, data_samples: Sequence[Dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[Dict]) -> None:
         """Keep the scores and targets of a batch.
 
         Args:

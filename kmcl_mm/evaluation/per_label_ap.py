@@ -3,7 +3,7 @@
 import csv
 import math
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
 from mmengine.evaluator import BaseMetric
@@ -57,7 +57,7 @@ class PerLabelAP(BaseMetric):
         self.count_absent_labels = count_absent_labels
         self.out_dir = out_dir
 
-    def process(self, data_batch, data_samples: Sequence[Dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[Dict]) -> None:
         """Keep the scores and targets of a batch.
 
         Args:

@@ -1,6 +1,6 @@
 """Exchange between the processes of a distributed training."""
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 # The group that _host_group has made for a default group. No group is kept alive by it: its threads have to end before
 # the process does.
-_HOST_GROUPS = WeakKeyDictionary()
+_HOST_GROUPS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 class KernelBatch(NamedTuple):
@@ -73,9 +73,11 @@ def gather_batch(mean: Tensor, variance: Tensor, target: Tensor) -> KernelBatch:
     parts = mean, variance, target.to(mean.dtype)
     packed = _Gather.apply(torch.cat([part.flatten(1) for part in parts], dim=1), sizes)
     widths = [part[0].numel() for part in parts]
-    gathered = [columns.unflatten(1, part.shape[1:]) for columns, part in zip(packed.split(widths, dim=1), parts)]
+    means, variances, targets = (
+        columns.unflatten(1, part.shape[1:]) for columns, part in zip(packed.split(widths, dim=1), parts)
+    )
     first = sum(sizes[: dist.get_rank()])
-    return KernelBatch(*gathered[:2], gathered[2].detach(), slice(first, first + len(target)), len(sizes))
+    return KernelBatch(means, variances, targets.detach(), slice(first, first + len(target)), len(sizes))
 
 
 def _batch_sizes(own: int) -> List[int]:
@@ -97,7 +99,7 @@ class _Gather(torch.autograd.Function):
     """All processes' rows (N, C) forward; backward, the sum of all processes' gradients for the own rows."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, sizes: List[int]) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, sizes: List[int]) -> Tensor:
         ctx.sizes = sizes
         most = max(sizes)
         gathered = rows.new_empty(len(sizes) * most, rows.shape[1])
@@ -106,7 +108,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, None]:
         return _sum_of_own_rows(grad, ctx.sizes), None
 
 

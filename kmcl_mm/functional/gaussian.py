@@ -1,5 +1,7 @@
 """Gaussian kernels of a mixture: their values at an embedding, and the distance between two of them."""
 
+from typing import Any, Tuple
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -56,13 +58,13 @@ class _AnisotropicLogKernel(torch.autograd.Function):
     """Log kernels (N, K) with their gradient in closed form, which keeps nothing but the arguments until then."""
 
     @staticmethod
-    def forward(ctx, embedding, mean, variance):
+    def forward(ctx: Any, embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         ctx.save_for_backward(embedding, mean, variance)
         return torch.sub(embedding.unsqueeze(2), mean).square_().div_(variance).sum(dim=1).mul_(-0.5)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         embedding, mean, variance = ctx.saved_tensors
         grad = grad.unsqueeze(1)
         grad_mean = torch.sub(embedding.unsqueeze(2), mean).div_(variance)

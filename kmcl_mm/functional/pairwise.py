@@ -1,6 +1,6 @@
 """Bhattacharyya distances of many pairs of kernels in blocks of bounded size, with their gradient in closed form."""
 
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -91,7 +91,7 @@ class _PairwiseDistance(torch.autograd.Function):
     """Distances of kernels (2, K, N, M), means and variances, in which the groups' labels stand one after another."""
 
     @staticmethod
-    def forward(ctx, kernels, *images):
+    def forward(ctx: Any, kernels: Tensor, *images: Tensor) -> Tensor:
         ctx.save_for_backward(kernels, *images)
         distances = []
         for group, own_images in zip(kernels.split([len(part) for part in images], dim=1), images):
@@ -104,7 +104,7 @@ class _PairwiseDistance(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_distances):
+    def backward(ctx: Any, grad_distances: Tensor) -> Tuple[Optional[Tensor], ...]:
         kernels, *images = ctx.saved_tensors
         grad_kernels = torch.zeros_like(kernels)
         num_labels = [len(part) for part in images]

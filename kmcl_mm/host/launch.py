@@ -1,16 +1,20 @@
 """Configurations fitted to the machine, and MMPretrain's own tools run with them."""
 
 import errno
-import importlib.util
 import logging
 import traceback
+from argparse import Namespace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import torch
 
 from .release import INSTALL_MAINTAINED
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 # Accelerators that MMEngine's launcher and mixed precision do not drive.
 _DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
@@ -18,7 +22,7 @@ _DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
 _DISK_ERRORS = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
-def fit_to_machine(cfg) -> None:
+def fit_to_machine(cfg: 'Config') -> None:
     """Let a configuration written for GPUs run where there is none; leave it as it is where there is one.
 
     Faults: MMEngine's launcher selects a CUDA device before anything else, its wrapper names one to torch, and its
@@ -52,7 +56,7 @@ def fit_to_machine(cfg) -> None:
     cfg.model_wrapper_cfg.device_ids = None
 
 
-def allow_no_workers(cfg) -> None:
+def allow_no_workers(cfg: 'Config') -> None:
     """Let a data loader load in the main process.
 
     Fault: torch refuses ``num_workers=0`` together with ``persistent_workers``, which MMPretrain's tools switch on.
@@ -66,7 +70,7 @@ def allow_no_workers(cfg) -> None:
             loader.persistent_workers = False
 
 
-def leave_out_pretrained_weights(cfg) -> None:
+def leave_out_pretrained_weights(cfg: 'Config') -> None:
     """Build the model without fetching weights for its backbone, where a checkpoint brings them all.
 
     Args:
@@ -97,7 +101,7 @@ def run_tool(name: str, load_config: Callable) -> None:
     merge_args = tool.merge_args
     tool.Config = SimpleNamespace(fromfile=load_config)
 
-    def merge_args_and_fit(cfg, args):
+    def merge_args_and_fit(cfg: 'Config', args: Namespace) -> 'Config':
         cfg = merge_args(cfg, args)
         fit_to_machine(cfg)
         allow_no_workers(cfg)
@@ -140,13 +144,15 @@ def _explain(error: Exception) -> Optional[str]:
     return None
 
 
-def _load_tool(name: str) -> ModuleType:
-    folder = Path(importlib.util.find_spec('mmpretrain').origin).parent
+def _load_tool(name: str) -> Any:
+    """The module of one of MMPretrain's tools."""
+    import mmpretrain
+
+    folder = Path(mmpretrain.__file__).parent
     for path in (folder / '.mim/tools' / f'{name}.py', folder.parent / 'tools' / f'{name}.py'):
         if path.is_file():
-            spec = importlib.util.spec_from_file_location(f'mmpretrain_{name}', path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            module = ModuleType(f'mmpretrain_{name}')
+            SourceFileLoader(module.__name__, str(path)).exec_module(module)
             return module
     raise ImportError(
         f'Expected MMPretrain in {folder} to bring its tool {name}.py under .mim/tools, but there is none. '

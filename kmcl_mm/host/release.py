@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Dict, List, Tuple
 
 from packaging.version import Version
+from torch import Tensor
 
 # Import name -> (distributions that provide it, lowest release), for the originals and for the maintained family.
 _ORIGINAL = dict(
@@ -102,11 +103,10 @@ def average_precision_of_unknown_labels() -> None:
     from mmpretrain.evaluation.metrics import multi_label
 
     average_precision = multi_label._average_precision
-    if getattr(average_precision, 'allows_unknown_labels', False):
+    if average_precision.__module__ == __name__:
         return
 
-    def average_precision_or_zero(pred, target):
+    def average_precision_or_zero(pred: Tensor, target: Tensor) -> Tensor:
         return average_precision(pred, target) if (target > -1).any() else pred.new_zeros(())
 
-    average_precision_or_zero.allows_unknown_labels = True
     multi_label._average_precision = average_precision_or_zero

@@ -5,7 +5,7 @@ import os
 import pickle
 import re
 import zipfile
-from typing import Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def load_checkpoints_safely() -> None:
         return
     load = CheckpointLoader.load_checkpoint
 
-    def load_without_running_code(filename, map_location=None, logger='current'):
+    def load_without_running_code(filename: str, map_location: Any = None, logger: str = 'current') -> Any:
         path = os.path.expanduser(filename)
         if os.path.isfile(path) and zipfile.is_zipfile(path) and not is_whole(path):
             raise ValueError(

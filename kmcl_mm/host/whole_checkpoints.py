@@ -5,7 +5,7 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from ..files import written_whole
 
@@ -23,11 +23,16 @@ def write_checkpoints_whole() -> None:
     from mmengine.fileio import LocalBackend, get_file_backend
     from mmengine.runner import checkpoint, runner
 
-    if getattr(checkpoint.save_checkpoint, 'is_whole', False):
-        return
     save = checkpoint.save_checkpoint
+    if save.__module__ == __name__:
+        return
 
-    def save_whole(checkpoint, filename, file_client_args=None, backend_args=None):
+    def save_whole(
+        checkpoint: Dict[str, Any],
+        filename: str,
+        file_client_args: Optional[Dict[str, Any]] = None,
+        backend_args: Optional[Dict[str, Any]] = None,
+    ) -> None:
         is_local = file_client_args is None and isinstance(
             get_file_backend(filename, backend_args=backend_args), LocalBackend
         )
@@ -37,7 +42,6 @@ def write_checkpoints_whole() -> None:
         with written_whole(filename) as unfinished:
             save(checkpoint, str(unfinished), None, backend_args)
 
-    save_whole.is_whole = True
     package.save_checkpoint = checkpoint.save_checkpoint = runner.save_checkpoint = save_whole
 
 
@@ -110,9 +114,9 @@ def is_whole(path: Union[str, Path]) -> bool:
         return False
 
 
-def _find(work_dir: Path):
+def _find(work_dir: Path) -> Tuple[Optional[str], List[str]]:
     """The path and the broken ones that come before it."""
-    broken = []
+    broken: List[str] = []
     for path in _candidates(work_dir):
         # Elsewhere than on a local disk, the host looks after it.
         if '://' in path or is_whole(path):

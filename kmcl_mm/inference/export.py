@@ -88,9 +88,8 @@ def metadata_of(model: BaseModel, cfg: Config, names: Sequence[str]) -> Dict[str
 
 def _image_size(preprocessing: Preprocessing) -> Tuple[int, int]:
     """Height and width of what the pipeline makes of any image."""
-    sizes = {
-        tuple(preprocessing(np.zeros((*shape, 3), np.uint8))['inputs'].shape[1:]) for shape in ((300, 500), (700, 400))
-    }
+    images = [np.zeros((*shape, 3), np.uint8) for shape in ((300, 500), (700, 400))]
+    sizes = {tuple(preprocessing.prepare(image)['inputs'].shape[1:]) for image in images}
     if len(sizes) > 1:
         raise ValueError(
             f'Expected the test pipeline to give all images one size, but it gives {sorted(sizes)}. Add a Resize to '

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from typing import Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -86,11 +86,10 @@ def fast_copy(network: nn.Module, images: Tensor) -> nn.Module:
     if network.training:
         raise ValueError('Expected argument `network` to be in evaluation mode. Call its eval() first.')
     copied = copy.deepcopy(network)
+    modules: Dict[str, Any] = dict(copied.named_modules())
     for convolution, norm in _pairs(copied, images):
-        folded = fuse_conv_bn_eval(copied.get_submodule(convolution), copied.get_submodule(norm))
-        rest = _rest_of(copied.get_submodule(norm))
-        copied.set_submodule(convolution, folded)
-        copied.set_submodule(norm, rest)
+        copied.set_submodule(convolution, fuse_conv_bn_eval(modules[convolution], modules[norm]))
+        copied.set_submodule(norm, _rest_of(modules[norm]))
     return copied.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
@@ -105,14 +104,14 @@ def _pairs(network: nn.Module, images: Tensor) -> List[Tuple[str, str]]:
     pairs: List[Tuple[str, str]] = []
     calls: Dict[str, int] = {}
 
-    def after_convolution(name: str):
+    def after_convolution(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Tuple, output: Tensor) -> None:
             calls[name] = calls.get(name, 0) + 1
             outputs.append((output, name))
 
         return hook
 
-    def before_norm(name: str):
+    def before_norm(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, inputs: Tuple) -> None:
             calls[name] = calls.get(name, 0) + 1
             pairs.extend((convolution, name) for output, convolution in outputs if output is inputs[0])

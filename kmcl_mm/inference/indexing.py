@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.utils import track_iter_progress
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from mmpretrain.structures import label_to_onehot
@@ -59,12 +60,12 @@ def build_index(
     predictions: List[Prediction] = []
     skipped: List[Skipped] = []
     for batch in track_iter_progress((loader, len(loader))):
-        loaded = [item for item in batch if isinstance(item, _Image)]
         skipped += [item for item in batch if isinstance(item, Skipped)]
+        loaded = [item for item in batch if not isinstance(item, Skipped)]
         if loaded:
-            arrays = [image.pixels for image in loaded]
+            arrays = [pixels for pixels, _ in loaded]
             predictions += inferencer(arrays, with_embedding=True, with_progress=False).images
-            images += [image._replace(pixels=None) for image in loaded]
+            images += [image for _, image in loaded]
     print()
     if not images:
         raise ValueError(
@@ -77,36 +78,31 @@ def build_index(
 
 
 class _Image(NamedTuple):
-    """An image (H, W, 3) in BGR as it was loaded, its labels (K,), and its small JPEG."""
+    """Name, labels (K,) and small JPEG of an image."""
 
     name: str
-    pixels: Optional[np.ndarray]
     target: np.ndarray
     thumbnail: bytes
 
 
 class _Images(Dataset):
-    """Images of a data set that loads, and prepares nothing."""
+    """Images (H, W, 3) in BGR of a data set that loads and prepares nothing, each with what the index keeps of it."""
 
-    def __init__(self, dataset: Dataset, num_classes: int) -> None:
+    def __init__(self, dataset: BaseDataset, num_classes: int) -> None:
         self._dataset, self._num_classes = dataset, num_classes
 
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, place: int) -> Union[_Image, Skipped]:
+    def __getitem__(self, place: int) -> Union[Tuple[np.ndarray, _Image], Skipped]:
         try:
             item = self._dataset[place]
         except Exception as error:  # a data set may read anything, and fail in any way
             return Skipped(f'image {place}', str(error))
         path = item.get('img_path')
         target = item['gt_score'] if 'gt_score' in item else label_to_onehot(item['gt_label'], self._num_classes)
-        return _Image(
-            Path(path).name if path else f'image {place}',
-            item['img'],
-            np.asarray(target).astype(np.int8),
-            thumbnail_of(item['img']),
-        )
+        name = Path(path).name if path else f'image {place}'
+        return item['img'], _Image(name, np.asarray(target).astype(np.int8), thumbnail_of(item['img']))
 
 
 def thumbnail_of(image: np.ndarray) -> bytes:
@@ -124,7 +120,7 @@ def thumbnail_of(image: np.ndarray) -> bytes:
     return cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
 
 
-def _loading_dataset(cfg: Config) -> Dataset:
+def _loading_dataset(cfg: Config) -> BaseDataset:
     """The training data set, with the loading of the test pipeline alone."""
     dataset = cfg.get('train_dataloader', {}).get('dataset')
     if dataset is None:
@@ -151,7 +147,7 @@ def _as_index(
         labels=tuple(inferencer.labels),
         fingerprint=fingerprint_of(inferencer.model.head, cfg),
         names=tuple(image.name for image in images),
-        embeddings=np.stack([prediction.embedding for prediction in predictions]).astype(np.float32),
+        embeddings=np.array([prediction.embedding for prediction in predictions], np.float32),
         target=np.stack([image.target for image in images]),
         thumbnails=tuple(image.thumbnail for image in images),
         indecision=np.array([prediction.indecision for prediction in predictions], np.float32),

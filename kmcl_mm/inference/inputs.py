@@ -30,7 +30,7 @@ def find_sources(inputs: Inputs) -> List[Union[str, np.ndarray]]:
     return [source for item in inputs for source in _resolve(item)]
 
 
-def _resolve(item: Source) -> List[Union[str, np.ndarray]]:
+def _resolve(item: Source) -> Sequence[Union[str, np.ndarray]]:
     if isinstance(item, np.ndarray):
         return [_checked(item)]
     if not isinstance(item, (str, Path)):

@@ -65,11 +65,10 @@ def thresholds_of(model: BaseModel, names: Sequence[str], given: Optional[Thresh
         if model.head.thr is None:
             return None
         return torch.as_tensor(model.head.thr).cpu().expand(len(names)).numpy()
-    if isinstance(given, Mapping):
-        if set(given) != set(names):
-            raise ValueError(f'Expected argument `thr` to name the labels {list(names)}, but got {list(given)}.')
-        given = [given[name] for name in names]
-    thresholds = np.broadcast_to(np.asarray(given, np.float32), len(names))
+    if isinstance(given, Mapping) and set(given) != set(names):
+        raise ValueError(f'Expected argument `thr` to name the labels {list(names)}, but got {list(given)}.')
+    values = [given[name] for name in names] if isinstance(given, Mapping) else given
+    thresholds = np.broadcast_to(np.asarray(values, np.float32), len(names))
     if not ((thresholds >= 0) & (thresholds <= 1)).all():
         raise ValueError(f'Expected argument `thr` to be in [0, 1], but got {given}.')
     return thresholds
@@ -82,8 +81,8 @@ def indecision(scores: np.ndarray, thresholds: Optional[np.ndarray], topk: Optio
 
     Args:
         scores: Scores (K,).
-        thresholds: Thresholds (K,). Not used with ``topk``.
-        topk: The number of labels that are predicted instead; the threshold then lies midway between the last score
+        thresholds: Thresholds (K,), or None where the ``topk`` highest labels are predicted.
+        topk: The number of labels that are predicted without thresholds; one then lies midway between the last score
             that is among them and the first that is not.
 
     Returns:
@@ -94,8 +93,8 @@ def indecision(scores: np.ndarray, thresholds: Optional[np.ndarray], topk: Optio
         >>> round(indecision(np.array([0.9, 0.55]), np.array([0.5, 0.5]), None), 3)
         0.9
     """
-    if topk is not None:
-        if topk >= len(scores):
+    if thresholds is None:
+        if topk is None or topk >= len(scores):
             return 0.0
         thresholds = np.sort(scores)[-topk - 1 : len(scores) - topk + 1].mean()
     way = np.where(scores >= thresholds, 1 - thresholds, thresholds)
@@ -110,8 +109,8 @@ def chosen_labels(
     Args:
         scores: Scores (K,).
         names: Names of the K labels.
-        thresholds: Thresholds (K,); a label is predicted whose score reaches its own. Not used with ``topk``.
-        topk: Predict this many of the highest scores instead.
+        thresholds: Thresholds (K,); a label is predicted whose score reaches its own. None to predict by ``topk``.
+        topk: Without thresholds, predict this many of the highest scores.
 
     Returns:
         Scores by name.
@@ -122,5 +121,5 @@ def chosen_labels(
         {'fish': 0.5, 'cat': 0.25}
     """
     order = np.argsort(-scores, kind='stable')
-    chosen = order[:topk] if topk is not None else order[scores[order] >= thresholds[order]]
+    chosen = order[:topk] if thresholds is None else order[scores[order] >= thresholds[order]]
     return {names[k]: float(scores[k]) for k in chosen}

@@ -1,6 +1,6 @@
 """Images as a configuration's test pipeline prepares them."""
 
-from typing import Dict, NamedTuple, Union
+from typing import Any, Dict, NamedTuple, Union
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -44,9 +44,9 @@ class Preprocessing:
         transforms = [TRANSFORMS.build(transform) for transform in pipeline]
         loads = isinstance(transforms[0], LoadImageFromFile)
         self._load = transforms[0] if loads else LoadCheckedImage()
-        self._prepare = Compose(transforms[1:] if loads else transforms)
+        self._transforms = Compose(transforms[1:] if loads else transforms)
 
-    def __call__(self, source: Union[str, np.ndarray], channel_order: str = 'bgr') -> Union[Dict, Skipped]:
+    def __call__(self, source: Union[str, np.ndarray], channel_order: str = 'bgr') -> Union[Dict[str, Any], Skipped]:
         """Load and prepare an image.
 
         Args:
@@ -56,14 +56,25 @@ class Preprocessing:
         Returns:
             What the pipeline makes of it, ``inputs`` (3, H, W) and ``data_samples``; or why a file cannot be read.
         """
-        if isinstance(source, str):
-            try:
-                results = self._load(dict(img_path=source))
-            except Exception as error:
-                return Skipped(source, str(error.__cause__ or error))
-            if results is None:
-                return Skipped(source, 'it cannot be decoded')
-        else:
-            image = np.ascontiguousarray(source[..., ::-1]) if channel_order == 'rgb' else source
-            results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
-        return self._prepare(results)
+        if not isinstance(source, str):
+            return self.prepare(source, channel_order)
+        try:
+            results = self._load(dict(img_path=source))
+        except Exception as error:
+            return Skipped(source, str(error.__cause__ or error))
+        if results is None:
+            return Skipped(source, 'it cannot be decoded')
+        return self._transforms(results)
+
+    def prepare(self, image: np.ndarray, channel_order: str = 'bgr') -> Dict[str, Any]:
+        """Prepare an image that is in memory.
+
+        Args:
+            image: The image (H, W, 3), uint8.
+            channel_order: 'bgr' or 'rgb'.
+
+        Returns:
+            What the pipeline makes of it, ``inputs`` (3, H, W) and ``data_samples``.
+        """
+        image = np.ascontiguousarray(image[..., ::-1]) if channel_order == 'rgb' else image
+        return self._transforms(dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]))

@@ -1,5 +1,7 @@
 """A timm backbone that is not trained."""
 
+from typing import Any
+
 from mmpretrain.models.backbones import TIMMBackbone
 from mmpretrain.registry import MODELS
 
@@ -22,7 +24,7 @@ class FrozenTIMMBackbone(TIMMBackbone):
         (False, False)
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.requires_grad_(False)
 

@@ -2,7 +2,7 @@
 
 import textwrap
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 from matplotlib.figure import Figure
 
@@ -12,7 +12,7 @@ from ..files import written_whole
 _NO_BREAK = '\u00a0'
 
 
-def save_picture(figure: Figure, path: Path, **settings) -> None:
+def save_picture(figure: Figure, path: Path, **settings: Any) -> None:
     """Write a figure; the file is there whole or not at all, and its folder is made where it is missing.
 
     Args:

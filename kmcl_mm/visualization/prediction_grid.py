@@ -74,7 +74,10 @@ def _caption(score: np.ndarray, chosen: np.ndarray, target: np.ndarray, class_na
     """What is written below an image: a text and its colour for each kind of label that it has."""
     present, absent = target == 1, target == 0
     labels = dict(found=chosen & present, missed=~chosen & present, wrong=chosen & absent)
-    names = {kind: [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(labels[kind])] for kind, _ in _KINDS}
+    names = {
+        kind: [f'{class_names[k]} {score[k]:.0%}' for k in np.flatnonzero(is_label).tolist()]
+        for kind, is_label in labels.items()
+    }
     return [(wrap_names(names[kind], _LINE_LENGTH, f'{kind}: '), color) for kind, color in _KINDS if names[kind]]
 
 

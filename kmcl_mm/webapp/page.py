@@ -1,7 +1,7 @@
 """The page: an image to drop, thresholds to slide, labels, their uncertainty, and similar images."""
 
 from html import escape
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import gradio as gr
 import numpy as np
@@ -166,7 +166,7 @@ def make_blocks(page: Page, title: str) -> gr.Blocks:
     Returns:
         Gradio's blocks, to be launched by :func:`kmcl_mm.webapp.server.running_page`.
     """
-    quietly = dict(show_progress='hidden', api_visibility='private', trigger_mode='always_last')
+    quietly: Dict[str, Any] = dict(show_progress='hidden', api_visibility='private', trigger_mode='always_last')
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=_DELETE_CACHE) as blocks:
         thresholds, scores = gr.State(page.thresholds), gr.State(None)
         gr.HTML(f'<h1 class="kmcl-title">{escape(title)}</h1>')

@@ -31,7 +31,7 @@ def render_bars(
     """
     if scores is None:
         return _note('Drop an image to see its labels.')
-    predicted = chosen_labels(scores, names, thresholds, topk if thresholds is None else None)
+    predicted = chosen_labels(scores, names, thresholds, topk)
     order = np.argsort(-scores, kind='stable').tolist()
     shown = [k for place, k in enumerate(order) if place < MAX_BARS or names[k] in predicted]
     bars = ''.join(
@@ -90,7 +90,12 @@ def render_similar(prediction: Prediction, index: ImageIndex, count: int) -> str
 
     Returns:
         HTML that holds the pictures itself.
+
+    Raises:
+        ValueError: The prediction was made without an embedding.
     """
+    if prediction.embedding is None:
+        raise ValueError('Expected argument `prediction` to have an embedding. Predict with with_embedding=True.')
     figures = ''.join(
         f'<figure title="{escape(index.names[place])}, distance {distance:.3f}">'
         f'<img alt="{escape(index.names[place])}" '

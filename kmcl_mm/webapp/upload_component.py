@@ -1,13 +1,13 @@
 """Gradio's image component, for uploaded files and nothing else."""
 
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import gradio as gr
 from gradio.data_classes import ImageData
 
 
-def uploaded_image(**settings) -> gr.Image:
+def uploaded_image(**settings: Any) -> gr.Image:
     """An image to drop, which gives the path of the uploaded file.
 
     Gradio's component as it is decodes the image before anyone has looked at its size, and fetches one from an address
@@ -38,6 +38,5 @@ def uploaded_image(**settings) -> gr.Image:
         return await move(path)
 
     # On the component itself: beside the file of a subclass Gradio writes another one.
-    component.preprocess = preprocess
-    component.async_move_resource_to_block_cache = move_checked
+    vars(component).update(preprocess=preprocess, async_move_resource_to_block_cache=move_checked)
     return component

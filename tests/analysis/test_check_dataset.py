@@ -347,7 +347,7 @@ def test_images_that_are_drawn_have_no_files():
     pytest.importorskip('sklearn')
     scenes = [dict(type='DigitScenes', split=split, num_scenes=200) for split in ('train', 'test')]
     report = check_dataset(make_config(*scenes), workers=1)
-    assert report.findings == [] and report.facts == {} and report.splits[0].paths is None
+    assert report.findings == [] and report.facts == {} and report.splits[0].paths == []
 
 
 def test_real_voc(shared_data):

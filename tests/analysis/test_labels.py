@@ -9,7 +9,7 @@ UNJUDGED = [[], [0], [2], [], [], []]
 
 def split():
     arrays = [[np.array(indices, int) for indices in column] for column in (LABELS, UNJUDGED)]
-    return Split('train', ('a', 'b', 'c', 'd'), *arrays, None, None, [None] * len(LABELS))
+    return Split('train', ('a', 'b', 'c', 'd'), *arrays, [], None, [None] * len(LABELS))
 
 
 def test_counts():

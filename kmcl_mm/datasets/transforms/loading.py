@@ -2,7 +2,7 @@
 
 import io
 import math
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import cv2
 import mmcv
@@ -43,7 +43,7 @@ class LoadCheckedImage(LoadImageFromFile):
     width of the image in full.
     """
 
-    def __init__(self, min_size: Optional[int] = None, **kwargs) -> None:
+    def __init__(self, min_size: Optional[int] = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if min_size is not None:
             if min_size < 1:
@@ -105,10 +105,11 @@ class LoadCheckedImage(LoadImageFromFile):
         img = mmcv.imfrombytes(content, flag=flag, backend=self.imdecode_backend)
         if img is None:
             raise ValueError('it cannot be decoded')
-        if factor == 1:
+        if size is None or factor == 1:
             return img, img.shape[:2]
+        height, width = size
         # The image may have been turned by a quarter, as its file asks for.
-        return img, size if img.shape[0] == -(-size[0] // factor) else size[::-1]
+        return img, (height, width) if img.shape[0] == -(-height // factor) else (width, height)
 
     def _is_enough(self, size: Optional[Tuple[int, int]], factor: int) -> bool:
         """Whether an image that is decoded this many times smaller is still as large as asked for."""
