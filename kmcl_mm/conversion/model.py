@@ -1,7 +1,9 @@
 """The model that a set of weights belongs to, read off their shapes."""
 
+import math
 from typing import Any, Dict
 
+from ..models.similarities import SIMILARITIES
 from .tresnet import TRESNETS, layout_of, timm_tensors
 from .weights import Weights
 
@@ -45,14 +47,14 @@ def _head_of(weights: Weights) -> Dict[str, Any]:
     """Covariance by the projection, similarity by the number of variances."""
     tensors = weights.tensors
     num_classes, channels = tensors['kmm.pi.weight'].shape
-    head = dict(type='KMCLHead', num_classes=num_classes, in_channels=channels, covariance='isotropic')
-    similarities = {num_classes: 'bhattacharyya', 1: 'rbf'}
+    head: Dict[str, Any] = dict(type='KMCLHead', num_classes=num_classes, in_channels=channels, covariance='isotropic')
     if 'downsampler.weight' in tensors:
         head.update(
             in_channels=tensors['downsampler.weight'].shape[1], covariance='anisotropic', embedding_channels=channels
         )
-        similarities = {channels: 'mahalanobis', num_classes * channels: 'bhattacharyya'}
     if 'kmm.var.weight' in tensors:
+        known = SIMILARITIES[head['covariance']]
+        similarities = {math.prod(known[name](channels, num_classes)): name for name in reversed(known)}
         num_variances = tensors['kmm.var.weight'].shape[0]
         if num_variances not in similarities:
             raise ValueError(

@@ -1,5 +1,6 @@
 """The kernel mixture head."""
 
+import math
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
@@ -11,9 +12,7 @@ from torch.nn.functional import elu
 
 from ..functional.checks import check_choice
 from .kmcl_loss import COVARIANCES, KMCLLoss
-
-# Which similarity measures a covariance allows, and how many variances a label and dimension then have.
-SIMILARITIES = dict(isotropic=('bhattacharyya', 'rbf'), anisotropic=('bhattacharyya', 'mahalanobis'))
+from .similarities import SIMILARITIES
 
 KERNELS = ('mapped', 'embedding')
 
@@ -58,7 +57,7 @@ class KMCLHead(MultiLabelClsHead):
             and each kernel has M means and variances. 'isotropic': the embedding is the features themselves, M = D, and
             each kernel has one mean and one variance for all dimensions.
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
-            raw variance a dimension, or one in all, shared by all labels.
+            raw variance a dimension, or one in all, shared by all labels. :mod:`kmcl_mm.models.similarities` has them.
         embedding_channels: Width M of the projection. Not used with 'isotropic'.
         kernels: 'mapped': means and variances are maps of the embedding, as published. 'embedding' (anisotropic and
             bhattacharyya only): the kernel of every label has the embedding itself as its mean and the variance 1, so
@@ -108,7 +107,7 @@ class KMCLHead(MultiLabelClsHead):
             )
         if similarity not in SIMILARITIES[covariance]:
             raise ValueError(
-                f'Expected argument `similarity` to be one of {SIMILARITIES[covariance]} with '
+                f'Expected argument `similarity` to be one of {tuple(SIMILARITIES[covariance])} with '
                 f'covariance={covariance!r}, but got {similarity!r}.'
             )
         for name, value in dict(
@@ -134,16 +133,15 @@ class KMCLHead(MultiLabelClsHead):
 
         if covariance == 'isotropic':
             self.embedding_channels, mean_channels = in_channels, num_classes
-            variance_channels = dict(bhattacharyya=num_classes, rbf=1)[similarity]
             self.embedding: nn.Module = nn.Identity()
         else:
             self.embedding_channels, mean_channels = embedding_channels, embedding_channels * num_classes
-            variance_channels = dict(bhattacharyya=mean_channels, mahalanobis=embedding_channels)[similarity]
             self.embedding = nn.Linear(in_channels, embedding_channels)
         self.logits = nn.Linear(self.embedding_channels, num_classes)
         if kernels == 'mapped':
             self.mean = nn.Linear(self.embedding_channels, mean_channels)
-            self.variance = nn.Linear(self.embedding_channels, variance_channels)
+            self._variance_shape = SIMILARITIES[covariance][similarity](self.embedding_channels, num_classes)
+            self.variance = nn.Linear(self.embedding_channels, math.prod(self._variance_shape))
 
     def pre_logits(self, feats: Tuple[Tensor, ...]) -> Tensor:
         """Embedding of the last features.
@@ -196,7 +194,7 @@ class KMCLHead(MultiLabelClsHead):
         raw_variance = raw_variance.to(torch.promote_types(raw_variance.dtype, torch.float32))
         if self.covariance == 'anisotropic':
             mean = mean.unflatten(1, (self.embedding_channels, self.num_classes))
-            raw_variance = raw_variance.unflatten(1, (self.embedding_channels, -1))
+        raw_variance = raw_variance.unflatten(1, self._variance_shape)
         variance = (_VARIANCE_OFFSET + elu(raw_variance)).expand_as(mean)
         return KernelMixture(embedding, self.logits(embedding), mean, variance)
 
