@@ -1,12 +1,16 @@
 """Configurations: a user's by path, the package's by name, in a checkout and away from one."""
 
 import copy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
 from mmengine.config import Config
 
 from . import host
+
+# How alike a misspelt name is, by difflib's ratio. At 0.75 'val_dataloader' and 'test_dataloader' would be one.
+_ALIKE = 0.8
 
 
 def config_folder() -> Path:
@@ -63,7 +67,8 @@ def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, An
         The configuration, to be changed; a copy of one that was given.
 
     Raises:
-        ValueError: There is none, it cannot be read, or it does not take a setting.
+        ValueError: There is none, it cannot be read, or it does not take a setting; or a setting is in a part that the
+            configuration has not, but for another spelling: the host would add that part, and nobody would read it.
 
     Example:
         >>> from kmcl_mm.config import load_config
@@ -76,6 +81,8 @@ def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, An
         loaded = _read(Path(config))
     else:
         loaded = get_config(str(config))
+    for option in options or {}:
+        _check_spelling(option, loaded.to_dict(), _name(config))
     try:
         loaded.merge_from_dict(options or {})
     except Exception as error:
@@ -97,6 +104,26 @@ def _read(path: Path) -> Config:
         return Config.fromfile(path)
     except (Exception, SystemExit) as error:  # A configuration is a program: it can fail, and end, in any way.
         raise ValueError(f'Expected {path} to be a configuration, but it cannot be read: {error!r}.') from error
+
+
+def _check_spelling(option: str, settings: Any, config: str) -> None:
+    """Refuse a setting in a part that is not there, where there is one of nearly the same name."""
+    *parts, last = option.split('.')
+    for part in parts or [last]:
+        if isinstance(settings, list) and part.isdigit() and int(part) < len(settings):
+            settings = settings[int(part)]
+            continue
+        if not isinstance(settings, dict):
+            return
+        if part not in settings:
+            alike = get_close_matches(part, settings, n=1, cutoff=_ALIKE)
+            if alike:
+                raise ValueError(
+                    f'Expected the setting {option} to be in {config}, but it has no {part} there. It has {alike[0]}: '
+                    'mend the name.'
+                )
+            return
+        settings = settings[part]
 
 
 def _name(config: Union[str, Path, Config]) -> str:

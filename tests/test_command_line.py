@@ -95,6 +95,18 @@ def test_what_a_tool_returns():
 
 
 @pytest.mark.parametrize('tool', TOOLS)
+def test_every_tool_refuses_a_misspelt_setting(tool, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    config = str(ROOT / 'configs/kmcl_tresnet_m_digits.py')
+    options = [*OTHERS.get(tool, ['some.pth']), '--cfg-options', 'modle.head.thr=0.5']
+    monkeypatch.setattr(sys, 'argv', [f'{tool}.py', config, *options])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / f'tools/{tool}.py'), run_name='__main__')
+    assert stopped.value.code == 2
+    assert 'no modle there. It has model: mend the name' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('tool', TOOLS)
 def test_every_tool_names_a_missing_configuration(tool, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', [f'{tool}.py', 'nowhere.py', *OTHERS.get(tool, ['some.pth'])])

@@ -221,6 +221,33 @@ def test_a_configuration_that_cannot_be_read(tmp_path, end):
         load_config(tmp_path / 'some.py')
 
 
+@pytest.mark.parametrize(
+    'setting, meant',
+    [
+        ('modle.head.thr', 'model'),
+        ('model.heads.thr', 'head'),
+        ('train_dataloder.batch_size', 'train_dataloader'),
+        ('lod_from', 'load_from'),
+        ('custom_hooks.1.momentums.end', 'momentum'),
+    ],
+)
+def test_a_misspelt_part_is_not_added(setting, meant):
+    with pytest.raises(ValueError, match=rf'setting {setting} to be in kmcl_tresnet_m_coco.*It has {meant}: mend'):
+        load_config('kmcl_tresnet_m_coco', {setting: 1})
+
+
+@pytest.mark.parametrize(
+    'setting',
+    ['model_wrapper_cfg.find_unused_parameters', 'optim_wrapper.clip_grad.max_norm', 'optim_wrapper.dtype', 'mine'],
+)
+def test_a_part_of_another_name_is_added(setting):
+    """The host reads some that no configuration here has, and a user's code may read any."""
+    cfg = load_config('kmcl_tresnet_m_coco', {setting: 1})
+    for part in setting.split('.'):
+        cfg = cfg[part]
+    assert cfg == 1
+
+
 def test_a_configuration_that_is_based_on_itself(tmp_path):
     (tmp_path / 'some.py').write_text("_base_ = ['other.py']")
     (tmp_path / 'other.py').write_text("_base_ = './some.py'")

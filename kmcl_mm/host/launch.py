@@ -102,7 +102,7 @@ def run_tool(name: str, load_config: Callable) -> None:
     tool.Config = SimpleNamespace(fromfile=load_config)
 
     def merge_args_and_fit(cfg: 'Config', args: Namespace) -> 'Config':
-        cfg = merge_args(cfg, args)
+        cfg = merge_args(load_config(cfg, args.cfg_options), args)
         fit_to_machine(cfg)
         allow_no_workers(cfg)
         if name == 'test':
