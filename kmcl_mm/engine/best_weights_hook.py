@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from mmengine.dist import is_main_process, master_only
-from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ..files import remove_unfinished, written_whole
@@ -19,7 +19,8 @@ class BestWeightsHook(CheckpointHook):
     With the host's ``EMAHook(evaluate_on_ema=True, evaluate_on_origin=True)`` both are evaluated, but the host compares
     and saves the averaged ones only. Here the better metric of the two counts, and the best checkpoint's ``state_dict``
     holds the weights that reached it, alone; ``meta['weights']`` says which: 'raw' or 'ema'. The checkpoints to resume
-    from are the host's. Without an ``EMAHook`` the best checkpoint is the host's.
+    from are the host's. Without an ``EMAHook`` the best checkpoint is the host's. A test of a checkpoint that has both
+    sets of weights tests both, as the host does; of one that has a single set, it tests that one.
 
     A checkpoint, and the file ``last_checkpoint``, is written whole or not at all, and an older one is removed only
     after the newer one is on the disk; the host removes it before. So there is one to go on from at any moment.
@@ -59,6 +60,19 @@ class BestWeightsHook(CheckpointHook):
         if self._weights_to_save == 'raw':
             checkpoint['state_dict'] = {name: raw_weights[f'module.{name}'] for name in checkpoint['state_dict']}
         checkpoint['meta'] = dict(checkpoint['meta'], weights=self._weights_to_save)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Let a test of a checkpoint with one set of weights, such as the best one, look at the images once.
+
+        Args:
+            runner: The runner.
+            checkpoint: The checkpoint that was loaded.
+        """
+        if isinstance(runner._train_loop, BaseLoop) or 'ema_state_dict' in checkpoint:
+            return
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):
+                hook.evaluate_on_origin = False
 
     def before_train(self, runner: Runner) -> None:
         """Go on with the last checkpoint; remove what a killed training was writing or had no time to remove.

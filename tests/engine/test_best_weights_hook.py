@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 
 from kmcl_mm.engine import BestWeightsHook
 
+EMA = dict(type='EMAHook', momentum=0.5, evaluate_on_ema=True, evaluate_on_origin=True)
+
 
 class OneWeight(BaseModel):
     """A weight, 0 at first, that each step moves by what the list says."""
@@ -51,7 +53,7 @@ def train(work_dir, moves, goal, ema=True, **hook):
         val_evaluator=Evaluator([Nearness(goal)]),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)),
         default_hooks=dict(checkpoint=hook),
-        custom_hooks=[dict(type='EMAHook', momentum=0.5, evaluate_on_ema=True, evaluate_on_origin=True)] if ema else [],
+        custom_hooks=[EMA] if ema else [],
         default_scope='mmpretrain',
         experiment_name='_'.join(work_dir.parts[1:]),
     )
@@ -93,6 +95,26 @@ def test_without_a_best_checkpoint(tmp_path):
 def test_a_single_metric_decides():
     with pytest.raises(ValueError, match=r"`save_best`.*one metric.*but got \['mAP', 'f1'\]"):
         BestWeightsHook(save_best=['mAP', 'f1'])
+
+
+@pytest.mark.parametrize('name, expected', [('best_nearness_epoch_3', [[3]]), ('epoch_3', [[2.25], [3]])])
+def test_each_set_of_weights_is_tested_once(tmp_path, monkeypatch, name, expected):
+    train(tmp_path / 'train', [1, 1, 1], goal=3)
+    calls = []
+    monkeypatch.setattr(Nearness, 'compute_metrics', lambda self, results: calls.append(results) or dict(nearness=0.0))
+    Runner(
+        model=OneWeight([]),
+        work_dir=str(tmp_path / 'test'),
+        test_dataloader=DataLoader([dict(inputs=torch.zeros(1))]),
+        test_cfg=dict(),
+        test_evaluator=Evaluator([Nearness(3)]),
+        load_from=str(tmp_path / f'train/{name}.pth'),
+        default_hooks=dict(checkpoint=dict(type='BestWeightsHook')),
+        custom_hooks=[EMA],
+        default_scope='mmpretrain',
+        experiment_name='_'.join(tmp_path.parts[1:]),
+    ).test()
+    assert calls == expected
 
 
 def names(work_dir):
