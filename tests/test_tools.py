@@ -247,6 +247,7 @@ def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, t
         line[f'multi-label/mAP{suffix}'] for line in scalars(tmp_path / 'run')[1] for suffix in ('', '_origin')
     )
     assert re.search(rf'mean +{best_map:.2f}\n', output)
+    assert 'one threshold for all labels, 0.50' in output
     assert all(re.search(rf'{name} +\d+\.\d\d +\d+ positives', output) for name in ('zero', 'nine'))
     assert (tmp_path / 'pictures/grid.png').read_bytes().startswith(b'\x89PNG')
 
@@ -255,6 +256,8 @@ def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, t
     fitted = best.with_name(f'{best.stem}_thresholds.pth')
     assert len(torch.load(fitted, weights_only=False)['meta']['thresholds']) == 10
     run(sys.executable, 'tools/test.py', config, fitted, '--work-dir', tmp_path / 'test')
+    output = run(sys.executable, 'tools/show_predictions.py', config, fitted, '--out', tmp_path / 'fitted.png')
+    assert 'a fitted threshold for each label' in output
 
 
 def test_a_training_of_too_few_steps(small_config, tmp_path):

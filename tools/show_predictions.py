@@ -14,6 +14,7 @@ from kmcl_mm.evaluation import PerLabelAP
 from kmcl_mm.evaluation.samples import scores_and_target, stack
 from kmcl_mm.functional.checks import UNKNOWN
 from kmcl_mm.inference import load_classifier, predict
+from kmcl_mm.inference.labels import describe_rule, thresholds_of
 from kmcl_mm.visualization import draw_prediction_grid
 
 
@@ -55,6 +56,7 @@ def main() -> None:
         title=f'{len(images)} of {len(loader.dataset)} test images; mAP over all: {mean_average_precision:.1f} %',
         path=args.out,
     )
+    print(describe_rule(thresholds_of(model, class_names), model.head.topk))
     print(f'Picture of {len(images)} test images: {args.out}')
 
 

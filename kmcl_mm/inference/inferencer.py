@@ -78,7 +78,7 @@ class KMCLInferencer:
         check_at_least('batch_size', batch_size, 1)
         cfg = load_config(config)
         self.model, content = load_classifier(cfg, str(checkpoint))
-        self.labels = label_names(content, cfg, self.model.head)
+        self.labels = label_names(content, checkpoint, cfg, self.model.head)
         self.batch_size = batch_size
         self._preprocessing = Preprocessing(cfg)
         self._is_to_be_sped_up = is_fast

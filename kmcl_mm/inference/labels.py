@@ -1,5 +1,6 @@
 """Which labels a checkpoint predicts, and from which scores on."""
 
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch import nn
 Thresholds = Union[float, Mapping[str, float]]
 
 
-def label_names(checkpoint: Dict[str, Any], cfg: Config, head: nn.Module) -> List[str]:
+def label_names(checkpoint: Dict[str, Any], path: Union[str, Path], cfg: Config, head: nn.Module) -> List[str]:
     """Names of a checkpoint's labels, in the order of its scores.
 
     Args:
         checkpoint: The checkpoint; a training by MMEngine leaves the names in its meta data.
+        path: Its path, for messages.
         cfg: The configuration, whose test data may name labels as well.
         head: The classifier's head, of K labels.
 
@@ -28,20 +30,20 @@ def label_names(checkpoint: Dict[str, Any], cfg: Config, head: nn.Module) -> Lis
     names = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
     if not names:
         raise ValueError(
-            "Expected the checkpoint to have its labels' names under meta / dataset_meta / classes, but there are "
-            'none. Take one that tools/train.py wrote.'
+            f"Expected {path} to have its labels' names under meta / dataset_meta / classes, but there are none. Take "
+            'a checkpoint that tools/train.py wrote.'
         )
     num_classes = getattr(head, 'num_classes', len(names))
     if len(names) != num_classes:
         raise ValueError(
-            f'Expected the checkpoint to name the {num_classes} labels of the head, but it names {len(names)}: '
+            f'Expected {path} to name the {num_classes} labels of the head, but it names {len(names)}: '
             f'{list(names)}. Take the configuration that it was trained with.'
         )
     dataset = cfg.get('test_dataloader', {}).get('dataset', {})
     configured = (dataset.get('metainfo') or {}).get('classes')
     if configured and not isinstance(configured, str) and list(configured) != list(names):
         raise ValueError(
-            f'Expected the checkpoint to be of the labels of the configuration, {list(configured)}, but it is of '
+            f'Expected {path} to be of the labels of the configuration, {list(configured)}, but it is of '
             f'{list(names)}. Take the configuration that it was trained with.'
         )
     return list(names)
@@ -72,6 +74,28 @@ def thresholds_of(model: BaseModel, names: Sequence[str], given: Optional[Thresh
     if not ((thresholds >= 0) & (thresholds <= 1)).all():
         raise ValueError(f'Expected argument `thr` to be in [0, 1], but got {given}.')
     return thresholds
+
+
+def describe_rule(thresholds: Optional[np.ndarray], topk: Optional[int]) -> str:
+    """What decides which labels a checkpoint predicts, in a sentence.
+
+    Args:
+        thresholds: Thresholds (K,), or None where the ``topk`` highest labels are predicted.
+        topk: The number of labels that are predicted without thresholds.
+
+    Returns:
+        The sentence.
+
+    Example:
+        >>> describe_rule(np.array([0.25, 0.5]), None)
+        'The checkpoint has a fitted threshold for each label, 0.25 to 0.50.'
+    """
+    if thresholds is None:
+        return f'The checkpoint predicts the {topk} labels with the highest scores.'
+    lowest, highest = thresholds.min(), thresholds.max()
+    if lowest == highest:
+        return f'The checkpoint has one threshold for all labels, {lowest:.2f}.'
+    return f'The checkpoint has a fitted threshold for each label, {lowest:.2f} to {highest:.2f}.'
 
 
 def indecision(scores: np.ndarray, thresholds: Optional[np.ndarray], topk: Optional[int]) -> float:

@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 
 from ..inference import KMCLInferencer, Prediction
-from ..inference.labels import thresholds_of
+from ..inference.labels import describe_rule, thresholds_of
 from ..inference.similar import ImageIndex
 from .render import render_bars, render_refusal, render_similar, render_uncertainty
 from .uncertainty import uncertainty_of
@@ -144,13 +144,9 @@ class Page:
         return round(float(self._numbers(self.thresholds).mean()), 2)
 
     def describe_thresholds(self) -> str:
-        """What the checkpoint predicts by, in a sentence."""
-        if self.thresholds is None:
-            return f'The checkpoint predicts the {self._topk} labels with the highest scores. A slider changes that.'
-        lowest, highest = self.thresholds.min(), self.thresholds.max()
-        if lowest == highest:
-            return f'The checkpoint has one threshold for all labels, {lowest:.2f}.'
-        return f'The checkpoint has a fitted threshold for each label, {lowest:.2f} to {highest:.2f}.'
+        """What the checkpoint predicts by, in words."""
+        rule = describe_rule(self.thresholds, self._topk)
+        return f'{rule} A slider changes that.' if self.thresholds is None else rule
 
     def _numbers(self, thresholds: Optional[np.ndarray]) -> np.ndarray:
         return np.full(len(self.labels), _MIDDLE, np.float32) if thresholds is None else thresholds

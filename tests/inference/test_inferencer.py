@@ -161,9 +161,12 @@ def test_a_folder_without_images(inferencer, tmp_path):
 @pytest.mark.parametrize(
     'meta, message',
     [
-        (dict(dataset_meta=None), 'dataset_meta / classes, but there are none'),
-        (dict(dataset_meta=dict(classes=('a', 'b'))), 'name the 3 labels of the head, but it names 2'),
-        (dict(dataset_meta=dict(classes=('a', 'b', 'c'))), r"labels of the configuration, \['crack'.*\['a'"),
+        (dict(dataset_meta=None), 'model.pth to have its .*dataset_meta / classes, but there are none'),
+        (dict(dataset_meta=dict(classes=('a', 'b'))), 'model.pth to name the 3 labels of the head, but it names 2'),
+        (
+            dict(dataset_meta=dict(classes=('a', 'b', 'c'))),
+            r"model.pth to be of the labels of the configuration, \['crack'.*\['a'",
+        ),
     ],
 )
 def test_a_checkpoint_of_other_labels(small_cfg, save_checkpoint, meta, message):

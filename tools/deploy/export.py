@@ -26,7 +26,7 @@ def main() -> None:
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     model, checkpoint = load_classifier(cfg, args.checkpoint)
-    metadata = metadata_of(model.cpu(), cfg, label_names(checkpoint, cfg, model.head))
+    metadata = metadata_of(model.cpu(), cfg, label_names(checkpoint, args.checkpoint, cfg, model.head))
     export(model, metadata, args.out)
     size = f'{metadata["width"]} x {metadata["height"]} px'
     print(f'{len(metadata["labels"])} labels at {size}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out}')
