@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import List, Sequence
 
+from ..functional.checks import check_choice
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -22,10 +24,7 @@ class Finding:
     message: str
 
     def __post_init__(self) -> None:
-        if self.severity not in ('error', 'warning'):
-            raise ValueError(
-                f"Expected argument `severity` to be one of ('error', 'warning'), but got {self.severity!r}."
-            )
+        check_choice('severity', self.severity, ('error', 'warning'))
 
 
 def in_order(findings: Sequence[Finding]) -> List[Finding]:

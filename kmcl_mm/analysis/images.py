@@ -15,6 +15,7 @@ from mmengine.utils import ProgressBar
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..datasets.transforms.jpeg import is_cut_short
+from ..functional.checks import check_at_least
 
 THUMBNAIL_SIZE = 32
 # JPEGs are decoded at a half to an eighth of their size where that leaves this many pixels: much faster, and truncated
@@ -69,8 +70,7 @@ def inspect_images(paths: Sequence[str], workers: int) -> Dict[str, ImageFacts]:
     Raises:
         ValueError: ``workers`` is less than 1.
     """
-    if workers < 1:
-        raise ValueError(f'Expected argument `workers` to be at least 1, but got {workers}.')
+    check_at_least('workers', workers, 1)
     if not paths:
         return {}
     size = min(max(len(paths) // 100, _MIN_CHUNK), _MAX_CHUNK)

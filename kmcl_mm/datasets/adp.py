@@ -10,6 +10,7 @@ from mmengine.fileio import get
 from mmpretrain.registry import DATASETS
 
 from ..errors import shorten
+from ..functional.checks import check_choice
 from .checks import check_file
 from .table_multilabel import TableMultiLabel
 
@@ -64,12 +65,8 @@ class ADP(TableMultiLabel):
         filter_empty_gt: bool = True,
         **kwargs: Any,
     ) -> None:
-        for name, value, choices in (
-            ('split', split, ('train', 'valid', 'test')),
-            ('level', level, tuple(ADP_CLASSES)),
-        ):
-            if value not in choices:
-                raise ValueError(f'Expected argument `{name}` to be one of {choices}, but got {value!r}.')
+        check_choice('split', split, ('train', 'valid', 'test'))
+        check_choice('level', level, tuple(ADP_CLASSES))
         self.split_file = os.path.join(data_root, split_file or f'splits/{split}.npy')
         kwargs.setdefault('metainfo', dict(classes=ADP_CLASSES[level]))
         super().__init__(

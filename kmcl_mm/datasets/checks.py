@@ -114,7 +114,7 @@ def check_images(paths: Iterable[str]) -> None:
         hint = (
             f'There is {alike}: mend the names in the annotations.'
             if alike
-            else ('Check `data_root` and `data_prefix` of the data set, and that the download is complete.')
+            else 'Check `data_root` and `data_prefix` of the data set, and that the download is complete.'
         )
         raise FileNotFoundError(
             f'Expected {total} images, but {len(missing)} of them are missing, the first of them '

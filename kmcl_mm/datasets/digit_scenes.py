@@ -7,6 +7,7 @@ import numpy as np
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from ..functional.checks import check_at_least, check_choice
 from .fraction import WithFraction
 
 # Digits that tend to stand in one scene, and how often a further digit comes from the first one's group.
@@ -54,11 +55,9 @@ class DigitScenes(WithFraction, MultiLabelDataset):
     def __init__(
         self, split: str = 'train', num_scenes: int = 4000, image_size: int = 64, seed: int = 0, **kwargs: Any
     ) -> None:
-        if split not in ('train', 'test'):
-            raise ValueError(f"Expected argument `split` to be one of ('train', 'test'), but got {split!r}.")
-        for name, value, lowest in (('num_scenes', num_scenes, 1), ('image_size', image_size, 32)):
-            if value < lowest:
-                raise ValueError(f'Expected argument `{name}` to be at least {lowest}, but got {value}.')
+        check_choice('split', split, ('train', 'test'))
+        check_at_least('num_scenes', num_scenes, 1)
+        check_at_least('image_size', image_size, 32)
         self.split = split
         self.num_scenes = num_scenes
         self.image_size = image_size

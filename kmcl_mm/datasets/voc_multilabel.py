@@ -9,6 +9,7 @@ from mmpretrain.datasets import VOC
 from mmpretrain.registry import DATASETS
 
 from ..errors import shorten
+from ..functional.checks import check_choice
 from .checks import check_file, check_images, check_not_empty, read_text
 from .fraction import WithFraction
 
@@ -34,10 +35,7 @@ class VOCMultiLabel(WithFraction, VOC):
     """
 
     def __init__(self, data_root: str, split: str = 'trainval', **kwargs: Any) -> None:
-        if split not in ('train', 'val', 'trainval', 'test'):
-            raise ValueError(
-                f"Expected argument `split` to be one of ('train', 'val', 'trainval', 'test'), but got {split!r}."
-            )
+        check_choice('split', split, ('train', 'val', 'trainval', 'test'))
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def load_data_list(self) -> List[Dict[str, Any]]:

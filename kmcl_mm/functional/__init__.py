@@ -5,6 +5,7 @@ from .contrastive import kernel_contrastive_loss
 from .gaussian import bhattacharyya_distance, log_kernel
 from .reconstruction import clamped_reconstruction_loss, reconstruction_loss
 from .thresholds import fit_thresholds
+from .uncertainty import responsibility_entropy
 
 __all__ = [
     'asymmetric_loss',
@@ -14,4 +15,5 @@ __all__ = [
     'kernel_contrastive_loss',
     'log_kernel',
     'reconstruction_loss',
+    'responsibility_entropy',
 ]

@@ -1,4 +1,4 @@
-"""Checks of the arguments that the functions of this folder share.
+"""Checks of arguments, for the functions of this folder and for all that stands above them.
 
 Shapes are known on the host, so these checks never wait for a device. Only :func:`check_target` looks at values, and it
 leaves that to the device itself where the tensor is not in host memory.

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
+from ...functional.checks import check_at_least
 from . import operations as ops
 
 # Mean colour of ImageNet, which the published cutout among the operations paints, in BGR.
@@ -53,8 +54,7 @@ class UDARandAugment(BaseTransform):
     """
 
     def __init__(self, num_operations: int = 2, probability: float = 0.5, pad_val: int = 128) -> None:
-        if num_operations < 1:
-            raise ValueError(f'Expected argument `num_operations` to be at least 1, but got {num_operations}.')
+        check_at_least('num_operations', num_operations, 1)
         if not 0 <= probability <= 1:
             raise ValueError(f'Expected argument `probability` to be in [0, 1], but got {probability}.')
         if not 0 <= pad_val <= 255:
