@@ -44,6 +44,31 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive_integer(text: str) -> int:
+    """Read a number of things from the command line, as the ``type`` of an argument.
+
+    Args:
+        text: What the user has written.
+
+    Returns:
+        The number, at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none; argparse prints the message behind the argument's name.
+
+    Example:
+        >>> positive_integer('12')
+        12
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number of at least 1, but got {text}')
+    return number
+
+
 def run_command(main: Callable[[], Result]) -> Result:
     """Run a tool; where the package refuses what it was given, print why instead of a traceback.
 

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmpretrain.registry import DATASETS
 
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_config_argument, positive_integer, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.visualization import draw_sample_grid
 
@@ -19,13 +19,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('samples.png'), help='the picture to write (%(default)s)')
-    parser.add_argument('--num-images', type=int, default=9, help='number of samples in the picture (%(default)s)')
+    parser.add_argument(
+        '--num-images', type=positive_integer, default=9, help='number of samples in the picture (%(default)s)'
+    )
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='(%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='which samples, and how they are augmented (%(default)s)')
-    args = parser.parse_args()
-    if args.num_images < 1:
-        parser.error(f'--num-images must be at least 1, but is {args.num_images}')
-    return args
+    return parser.parse_args()
 
 
 def original_of(info: Dict) -> Optional[np.ndarray]:

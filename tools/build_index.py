@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kmcl_mm.command_line import add_model_arguments, run_command
+from kmcl_mm.command_line import add_model_arguments, positive_integer, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
 from kmcl_mm.inference import KMCLInferencer
@@ -16,15 +16,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_model_arguments(parser)
     parser.add_argument('out', type=Path, help=f'the index to write, ending in {ENDING}')
-    parser.add_argument('--num-images', type=int, help='take this many images, drawn with a fixed seed (all)')
-    parser.add_argument('--batch-size', type=int, default=32, help='images that the network gets at once (%(default)s)')
+    parser.add_argument(
+        '--num-images', type=positive_integer, help='take this many images, drawn with a fixed seed (all)'
+    )
+    parser.add_argument(
+        '--batch-size', type=positive_integer, default=32, help='images that the network gets at once (%(default)s)'
+    )
     args = parser.parse_args()
     if args.out.suffix != ENDING:
         parser.error(f'OUT must end in {ENDING}, but is {args.out}')
-    for name in ('num_images', 'batch_size'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name.replace("_", "-")} must be at least 1, but is {value}')
     return args
 
 

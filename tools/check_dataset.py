@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 import kmcl_mm  # noqa: F401  registers the data sets
 from kmcl_mm.analysis import check_dataset
 from kmcl_mm.analysis.report import format_report, write_report
-from kmcl_mm.command_line import add_config_argument, run_command
+from kmcl_mm.command_line import add_config_argument, positive_integer, run_command
 from kmcl_mm.config import load_config
 
 
@@ -23,16 +23,16 @@ def make_parser() -> argparse.ArgumentParser:
         '--out-dir', type=Path, help='folder of the CSV files and pictures (work_dirs/check_dataset/<config name>)'
     )
     parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes that decode images (one a core: %(default)s)'
+        '--workers',
+        type=positive_integer,
+        default=os.cpu_count(),
+        help='processes that decode images (one a core: %(default)s)',
     )
     return parser
 
 
 def main() -> int:
-    parser = make_parser()
-    args = parser.parse_args()
-    if args.workers < 1:
-        parser.error(f'--workers must be at least 1, but is {args.workers}')
+    args = make_parser().parse_args()
     out_dir = args.out_dir or Path('work_dirs/check_dataset', args.config.stem)
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))

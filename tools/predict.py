@@ -7,7 +7,7 @@ from pathlib import Path
 import mmcv
 from mmengine.utils import track_iter_progress
 
-from kmcl_mm.command_line import add_model_arguments, run_command
+from kmcl_mm.command_line import add_model_arguments, positive_integer, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
 from kmcl_mm.inference import KMCLInferencer, Predictions
@@ -23,9 +23,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', type=Path, help='folder for a picture of each image with its labels')
     rule = parser.add_mutually_exclusive_group()
     rule.add_argument('--thr', type=float, help="score from which a label is predicted (the checkpoint's thresholds)")
-    rule.add_argument('--topk', type=int, help='predict this many labels an image instead')
+    rule.add_argument('--topk', type=positive_integer, help='predict this many labels an image instead')
     parser.add_argument('--embedding', action='store_true', help='write the embeddings into the table as well')
-    parser.add_argument('--batch-size', type=int, default=32, help='images that the network gets at once (%(default)s)')
+    parser.add_argument(
+        '--batch-size', type=positive_integer, default=32, help='images that the network gets at once (%(default)s)'
+    )
     args = parser.parse_args()
     if args.out and args.out.suffix not in ENDINGS:
         parser.error(f'--out must end in one of {", ".join(ENDINGS)}, but is {args.out}')

@@ -2,13 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import List
 
 import numpy as np
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
-from mmpretrain.structures import label_to_onehot
+from mmpretrain.structures import DataSample, label_to_onehot
 
-from kmcl_mm.command_line import add_model_arguments, run_command
+from kmcl_mm.command_line import add_model_arguments, positive_integer, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.evaluation import PerLabelAP
 from kmcl_mm.evaluation.samples import scores_and_target, stack
@@ -22,11 +23,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_model_arguments(parser)
     parser.add_argument('--out', type=Path, default=Path('predictions.png'), help='the picture to write (%(default)s)')
-    parser.add_argument('--num-images', type=int, default=12, help='number of images in the picture (%(default)s)')
-    args = parser.parse_args()
-    if args.num_images < 1:
-        parser.error(f'--num-images must be at least 1, but is {args.num_images}')
-    return args
+    parser.add_argument(
+        '--num-images', type=positive_integer, default=12, help='number of images in the picture (%(default)s)'
+    )
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -38,7 +38,8 @@ def main() -> None:
     evaluator.dataset_meta = loader.dataset.metainfo
     class_names = loader.dataset.metainfo['classes']
 
-    images, samples = [], []
+    images: List[np.ndarray] = []
+    samples: List[DataSample] = []
     for batch, predictions in predict(model, loader):
         evaluator.process(predictions, batch)
         wanted = args.num_images - len(images)

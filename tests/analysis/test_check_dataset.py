@@ -106,7 +106,7 @@ def test_the_tool_on_broken_data(root, tmp_path):
         (None, [], 'there is no such file'),
         ('x = (', [], 'cannot be read'),
         ('x = 1', [], 'to have a data set in `train_dataloader`'),
-        ('x = 1', ['--workers', '0'], '--workers must be at least 1'),
+        ('x = 1', ['--workers', '0'], 'argument --workers: expected a whole number of at least 1, but got 0'),
     ],
 )
 def test_the_tool_called_wrongly(tmp_path, monkeypatch, capsys, content, options, message):
