@@ -3,11 +3,14 @@ change on the test images."""
 
 import argparse
 from pathlib import Path
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import torch
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from kmcl_mm.command_line import add_model_arguments, run_command
 from kmcl_mm.config import load_config
@@ -40,14 +43,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def scores_and_targets(model, loader) -> Tuple[Tensor, Tensor]:
+def scores_and_targets(model: BaseModel, loader: DataLoader) -> Tuple[Tensor, Tensor]:
     """Scores (N, K) and targets (N, K) of a loader's images; labels with difficult objects only are absent."""
     return stack(
         [scores_and_target(s.to_dict(), difficult=0) for _, samples in predict(model, loader) for s in samples]
     )
 
 
-def halves(dataset, scores: Tensor, target: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
+def halves(dataset: BaseDataset, scores: Tensor, target: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
     """The images in two halves, drawn with a fixed seed; images of one patient stay together."""
     groups = [dataset.get_data_info(index).get('patient_id') or index for index in range(len(dataset))]
     number_of_group = {group: number for number, group in enumerate(dict.fromkeys(groups))}
@@ -56,7 +59,7 @@ def halves(dataset, scores: Tensor, target: Tensor) -> Tuple[Tuple[Tensor, Tenso
     return (scores[chosen], target[chosen]), (scores[~chosen], target[~chosen])
 
 
-def print_change(classes, before: Tensor, after: Tensor, scores: Tensor, target: Tensor) -> None:
+def print_change(classes: Sequence[str], before: Tensor, after: Tensor, scores: Tensor, target: Tensor) -> None:
     """Precision, recall and F1 of each label and on average at two sets of thresholds (K,)."""
     width = max(map(len, classes))
     print(f'\n{"":{width}}  threshold      precision         recall             F1')
