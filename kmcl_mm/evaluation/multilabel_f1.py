@@ -18,7 +18,7 @@ class MultiLabelF1(BaseMetric):
     With TP, P and T the numbers of right, predicted and true labels,
 
     .. math::
-        CP = \frac1K \sum_k \frac{TP_k}{P_k}, \quad CR = \frac1K \sum_k \frac{TP_k}{T_k}, \quad
+        CP = \frac{1}{K} \sum_k \frac{TP_k}{P_k}, \quad CR = \frac{1}{K} \sum_k \frac{TP_k}{T_k}, \quad
         OP = \frac{\sum_k TP_k}{\sum_k P_k}, \quad OR = \frac{\sum_k TP_k}{\sum_k T_k}
 
     and each F1 is the harmonic mean of its P and R: CF1 is not the mean of the labels' F1, which the host's

@@ -34,7 +34,7 @@ def kernel_contrastive_loss(
     .. math::
         q_{ijk} = \frac{e^{S_{ijk} / t}}{\sum_{n \ne i} e^{S_{ink} / t}}, \quad
         J_{ij} = \frac{|y_i \wedge y_j|}{|y_i \vee y_j|}, \quad
-        L = -\frac1N \sum_i \frac{1}{|A(i)|} \sum_{j \in A(i)} \sum_{k: y_{ik} = y_{jk} = 1} J_{ij} \log q_{ijk}
+        L = -\frac{1}{N} \sum_i \frac{1}{|A(i)|} \sum_{j \in A(i)} \sum_{k: y_{ik} = y_{jk} = 1} J_{ij} \log q_{ijk}
 
     where A(i) are the other images that share a label with i. An anchor that shares none adds 0 and counts in N. An
     image of which label k is unknown is no n of that label, and J is over the labels that are known of both images.

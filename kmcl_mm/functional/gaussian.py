@@ -13,7 +13,7 @@ from .pairwise import all_kernels, pairwise_distance
 def log_kernel(embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     r"""Logarithm of each label's Gaussian kernel at the embedding of its image.
 
-    .. math:: \log g_{ik} = -\frac12 \sum_m \frac{(f_{im} - \mu_{imk})^2}{v_{imk}}
+    .. math:: \log g_{ik} = -\frac{1}{2} \sum_m \frac{(f_{im} - \mu_{imk})^2}{v_{imk}}
 
     An isotropic kernel has one mean and one variance for all dimensions. Its sum is taken as
     :math:`\sum_m (f_m - \bar f)^2 + M (\bar f - \mu)^2`, which needs no (N, M, K) tensor and does not cancel.
@@ -77,8 +77,8 @@ def bhattacharyya_distance(mean: Tensor, variance: Tensor) -> Tensor:
     r"""Bhattacharyya distance between every two images' kernels of the same label.
 
     .. math::
-        B_{ijk} = \sum_m \frac12 \log \frac{v_{imk} + v_{jmk}}{2 \sigma_{imk} \sigma_{jmk}}
-                + \frac14 \frac{(\mu_{imk} - \mu_{jmk})^2}{v_{imk} + v_{jmk}}
+        B_{ijk} = \sum_m \frac{1}{2} \log \frac{v_{imk} + v_{jmk}}{2 \sigma_{imk} \sigma_{jmk}}
+                + \frac{1}{4} \frac{(\mu_{imk} - \mu_{jmk})^2}{v_{imk} + v_{jmk}}
 
     Equal kernels are at distance 0 exactly, and no distance is negative. Pairs are worked off in blocks of bounded
     size, and the gradient is computed in closed form from the arguments, so memory grows as N*M*K for the arguments and
