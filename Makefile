@@ -1,11 +1,11 @@
-# Three commands: `make demo`, `make test` and `make lint`. Each sets up .venv with what it needs.
+# `make demo` and `make test`; `make lint` for style and types, `make docs` for the site. Each sets up .venv with what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 DEMO := work_dirs/demo
 CODE := kmcl_mm tools tests benchmarks setup.py
 
-.PHONY: demo test lint
+.PHONY: demo test lint docs
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python tools/train.py configs/kmcl_tresnet_m_digits.py --work-dir $(DEMO)
@@ -20,8 +20,16 @@ lint: $(VENV)/installed
 	$(VENV)/bin/python -m ruff format --check $(CODE)
 	$(VENV)/bin/python -m mypy
 
+docs: $(VENV)/docs_installed
+	$(VENV)/bin/sphinx-build -W --keep-going -n -q docs docs/_build/html
+	@echo "The site: docs/_build/html/index.html"
+
 $(VENV)/installed: setup.py
 	@echo "Setting up $(VENV) with torch and MMPretrain: some minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --editable ".[host,demo,test,lint]"
+	touch $@
+
+$(VENV)/docs_installed: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --editable ".[docs]"
 	touch $@
