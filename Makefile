@@ -1,4 +1,5 @@
-# `make demo` and `make test`; `make lint` for style and types, `make docs` for the site. Each sets up .venv with what it needs.
+# `make demo` and `make test`; `make lint` for style and types, `make docs` for the site. Each sets up .venv with what
+# it needs.
 
 PYTHON ?= python3
 VENV := .venv
