@@ -55,8 +55,8 @@ setup(
         'deploy': ['onnx', 'onnxruntime'],
         # The page in the browser.
         'webapp': ['gradio>=6'],
-        # The site: Sphinx, which takes the reference from the docstrings, its reader of Markdown, a theme that fits small
-        # screens, and a button that copies a command.
+        # The site: Sphinx, which takes the reference from the docstrings, its reader of Markdown, a theme that fits
+        # small screens, and a button that copies a command.
         'docs': ['sphinx>=8', 'myst-parser', 'furo', 'sphinx-copybutton'],
         # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to
         # build the wheel that a test looks into, ONNX with its runtime, the judge of exported files, and the page with

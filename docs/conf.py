@@ -11,7 +11,6 @@ from sphinx.ext.napoleon import Config, GoogleDocstring  # noqa: E402
 from kmcl_mm import __version__  # noqa: E402
 
 project = 'kmcl_mm'
-author = 'the authors of kmcl_mm'
 release = __version__
 
 extensions = [
@@ -27,6 +26,9 @@ html_theme = 'furo'
 html_title = f'kmcl_mm {release}'
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
+html_static_path = ['static']
+html_css_files = ['site.css']
 
 myst_enable_extensions = ['dollarmath']
 myst_heading_anchors = 3

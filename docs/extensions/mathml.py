@@ -36,7 +36,9 @@ def _mathml(node: Node, as_block: bool) -> str:
     """The equation of a node; one that cannot be translated is a warning, which ends the build."""
     source = node.astext()
     if re.search(r'\\[dt]?frac\s*\d', source):
-        logger.warning('Docutils takes \\frac12 for 12 over what follows: write \\frac{1}{2} in %s', source, location=node)
+        logger.warning(
+            'Docutils takes \\frac12 for 12 over what follows: write \\frac{1}{2} in %s', source, location=node
+        )
     try:
         return str(tex2mathml(source, as_block=as_block))
     except MathError as error:

@@ -49,7 +49,7 @@ def convert(weights: Weights, model: nn.Module) -> Conversion:
         model: The model, an ImageClassifier whose backbone is a TResNet in a ``TIMMBackbone``. It is not changed.
 
     Returns:
-        The conversion, with a state_dict that fits the model: each name of the file is used or left out with a reason,
+        The conversion, with a state_dict that fits the model; each name of the file is used or left out with a reason,
         and each name of the model has a value but those of a head that the file has not.
 
     Raises:

@@ -80,7 +80,7 @@ class MultiLabelF1(BaseMetric):
             results: Scores and target of each image.
 
         Returns:
-            Percentages by name: CP, CR, CF1, OP, OR, OF1, and the same with ``_top3`` behind.
+            Percentages by name, CP, CR, CF1, OP, OR, OF1, and the same with ``_top3`` behind.
         """
         return self.calculate(*stack(results))
 

@@ -73,7 +73,7 @@ class PerLabelAP(BaseMetric):
             results: Scores and target of each image.
 
         Returns:
-            Percentages by name: ``AP/<label>`` for each label that an image has, and ``mAP``.
+            Percentages by name, ``AP/<label>`` for each label that an image has, and ``mAP``.
         """
         scores, target = stack(results)
         metrics = self.calculate(scores, target)

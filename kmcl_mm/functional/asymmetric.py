@@ -35,7 +35,7 @@ def asymmetric_loss(
         clip: Probability margin: absent labels below it cost nothing. 0 for none.
 
     Returns:
-        The loss, a scalar. A sum, not a mean: it grows with N and K.
+        The loss, a scalar. It is a sum, not a mean, and grows with N and K.
 
     Raises:
         ValueError: The shapes differ, or a target has another value.

@@ -110,7 +110,7 @@ def indecision(scores: np.ndarray, thresholds: Optional[np.ndarray], topk: Optio
             that is among them and the first that is not.
 
     Returns:
-        A number in [0, 1]: 1 where a score is at its threshold, 0 where all scores are 0 or 1.
+        A number in [0, 1], which is 1 where a score is at its threshold, and 0 where all scores are 0 or 1.
 
     Example:
         >>> import numpy as np
