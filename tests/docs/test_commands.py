@@ -1,0 +1,141 @@
+"""Every command on the README and the pages is run: with small data, or where ELSEWHERE says why not, by another test.
+
+bash splits and expands the commands (pages.py), and each program runs in a process of its own (child.py) in a folder
+that has what it reads (workplace.py), word by word as on the page but for the names in capitals.
+"""
+
+import glob
+import importlib.util
+import re
+import runpy
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Sequence, Set, Tuple
+from unittest import mock
+
+import pytest
+from packaging.requirements import Requirement
+from torch.distributed.run import parse_args as parse_launch
+
+from tests.conftest import ROOT
+from tests.docs.child import run_python
+from tests.docs.pages import commands
+from tests.webapp.conftest import free_port
+
+# Programs that are not run here: why, and what runs them. Their arguments are parsed all the same, where they have any.
+ELSEWHERE = {
+    'torch.distributed.run': 'starts several processes; tests/test_tools.py runs the scripts on two',
+    'benchmarks.loss': 'minutes and 8 GB; tests/test_benchmarks.py measures small cases',
+    'benchmarks.step': 'minutes and 24 GB; tests/test_benchmarks.py measures small cases',
+    'benchmarks.loader': 'minutes; tests/test_benchmarks.py measures small cases',
+    'benchmarks.inference': 'minutes; tests/test_benchmarks.py measures small cases',
+    'benchmarks.voc07.uncertainty': 'minutes and the features of VOC; tests/test_benchmarks.py runs its parts',
+    'tests.fuzz': 'tests/fuzz/test_mutated_inputs.py tries the same inputs',
+    'tests.kill_training': 'many minutes; tests/test_kill_training.py kills two trainings',
+    'tests.soak': 'an hour',
+    'tests.distributed_training': 'minutes; tests/models/test_kmcl_loss_distributed.py runs its cases',
+    'tests.metric_judges': 'tests/evaluation calls the same judges',
+    'pytest': 'a test, which runs by itself',
+}
+WITHOUT_ARGUMENTS = ('tests.distributed_training', 'tests.metric_judges')
+CONFIG = 'configs/kmcl_tresnet_m_custom.py'
+PLACEHOLDERS = dict(
+    CONFIG=CONFIG, DIR='work_dirs/resumed', N='2', FILE='weights.pth', FOLDER='photos', REPOSITORY=str(ROOT)
+)
+COMMANDS = list(commands())
+
+
+@pytest.fixture(scope='module')
+def done() -> Set[Tuple[str, ...]]:
+    """The commands that have run on a page before: they have left what they write."""
+    return set()
+
+
+@pytest.mark.parametrize('page', list(dict.fromkeys(command.page for command in COMMANDS)))
+def test_the_commands_of_a_page(page, workplace, done):
+    """In their order: one may need what another has written."""
+    for command in COMMANDS:
+        if command.page == page and command.words not in done:
+            _run(command.words, workplace)
+            done.add(command.words)
+
+
+def _run(words: Sequence[str], folder: Path) -> None:
+    program, *arguments = words
+    if program == 'python':
+        _run_python(_filled_in(arguments, folder), folder)
+    elif program == 'pip':
+        _check_requirement(arguments)
+    elif program == 'make':
+        subprocess.run(['make', '--dry-run', *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    elif program == 'git':
+        subprocess.run([program, *_filled_in(arguments, folder)], cwd=folder, check=True, stderr=subprocess.DEVNULL)
+    elif program == 'cd':
+        assert (folder / arguments[0] / 'Makefile').is_file()
+    else:
+        assert words == ('source', '.venv/bin/activate') and 'VENV := .venv' in (ROOT / 'Makefile').read_text()
+
+
+def _filled_in(words: Sequence[str], folder: Path) -> List[str]:
+    """The words with names for those in capitals, and files for patterns."""
+    known = dict(PLACEHOLDERS)
+    if 'reference_to_kmcl.py' in words[0]:
+        known.update(IN='published.pth', OUT='converted.pth')
+    elif re.search(r'\b(CHECKPOINT|OUT)\b', ' '.join(words)):
+        known['CHECKPOINT'] = known['OUT'] = _checkpoint(words, folder)
+    pattern = r'(?<![A-Z_])(' + '|'.join(known) + r')(?![A-Z_])'
+    words = [re.sub(pattern, lambda match: known[match[1]], word) for word in words]
+    return [path for word in words for path in (sorted(glob.glob(word, root_dir=folder)) or [word])]
+
+
+def _checkpoint(words: Sequence[str], folder: Path) -> str:
+    """The best checkpoint of the configuration that a command names; it is trained once."""
+    config = next((word for word in words if word.startswith('configs/')), CONFIG)
+    pattern = f'work_dirs/{Path(config).stem}/best_*.pth'
+    if not glob.glob(pattern, root_dir=folder):
+        _run_python(['tools/train.py', config], folder)
+    return glob.glob(pattern, root_dir=folder)[0]
+
+
+def _run_python(words: List[str], folder: Path) -> None:
+    options: Dict = {}
+    if words[0] == 'tools/webapp.py':
+        words, options = [*words, '--port', str(free_port())], dict(stop_after='The page: http://127.0.0.1')
+    elif words[0] == '-c':
+        compile(words[1], '-c', 'exec')
+        return
+    elif words[:2] == ['-X', 'dev']:
+        words = words[2:]
+    elif words[0] == '-m' and words[1] in ELSEWHERE:
+        assert importlib.util.find_spec(words[1])
+        if words[1] in WITHOUT_ARGUMENTS:
+            assert len(words) == 2
+            return
+        if words[1] == 'pytest':
+            assert all((ROOT / word).is_file() for word in words[2:] if not word.startswith('-'))
+            return
+        if words[1] == 'torch.distributed.run':
+            launch = parse_launch(words[2:])
+            words = [launch.training_script, *launch.training_script_args]
+            assert (folder / words[1]).is_file()
+        options = dict(parse_only=True)
+    ended = run_python(words, folder, **options)
+    assert ended.status == 0, f'{" ".join(words)}\n{ended.output[-5000:]}'
+    if 'stop_after' in options:
+        assert options['stop_after'] in ended.output
+
+
+def _check_requirement(arguments: Sequence[str]) -> None:
+    """What `pip install` is asked for is this package with extras that it has; .ci/run installs them."""
+    install, *editable, requirement = arguments
+    assert install == 'install' and editable in ([], ['-e'])
+    requirement = Requirement(requirement.replace('.[', 'kmcl_mm[') if editable else requirement)
+    with mock.patch('setuptools.setup') as setup:
+        runpy.run_path(str(ROOT / 'setup.py'))
+    assert requirement.name == 'kmcl_mm' and requirement.extras <= set(setup.call_args.kwargs['extras_require'])
+
+
+def test_what_is_run_elsewhere_is_on_a_page():
+    """No excuse is left over."""
+    modules = {command.words[2] for command in COMMANDS if command.words[:2] == ('python', '-m')}
+    assert set(ELSEWHERE) <= modules

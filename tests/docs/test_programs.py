@@ -1,0 +1,68 @@
+"""The Python programs and configurations on the pages run as they stand, but for the names in capitals."""
+
+import glob
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kmcl_mm.config import load_config
+from tests.conftest import ROOT
+from tests.docs.child import run_python
+from tests.docs.pages import PAGES, blocks
+
+CUSTOM = 'configs/kmcl_tresnet_m_custom.py'
+# Run by another test, with what they need.
+ELSEWHERE = {
+    'def _split': 'tests/datasets/test_table_multilabel.py builds the data sets',
+    'import onnxruntime': 'tests/inference/test_export.py compares the scores',
+}
+BLOCKS = [(str(page.relative_to(ROOT)), block) for page in PAGES for block in blocks(page, 'python')]
+
+
+def is_configuration(block: str) -> bool:
+    return block.startswith('_base_')
+
+
+PROGRAMS = [
+    (page, block)
+    for page, block in BLOCKS
+    if not is_configuration(block) and not any(mark in block for mark in ELSEWHERE) and 'import' in block
+]
+CONFIGURATIONS = [(page, block) for page, block in BLOCKS if is_configuration(block)]
+
+
+@pytest.mark.parametrize('page, program', PROGRAMS)
+def test_the_program_runs(page, program, workplace):
+    checkpoint = f'work_dirs/{Path(CUSTOM).stem}/best_*.pth'
+    if 'CHECKPOINT' in program:
+        if not glob.glob(checkpoint, root_dir=workplace):
+            assert run_python(['tools/train.py', CUSTOM], workplace).status == 0
+        (checkpoint,) = glob.glob(checkpoint, root_dir=workplace)
+    for name, value in dict(CONFIG=repr(CUSTOM), CHECKPOINT=repr(checkpoint), OUT='published.pth').items():
+        program = program.replace(name, value)
+    (workplace / 'program.py').write_text(program)
+    ended = run_python(['program.py'], workplace)
+    assert ended.status == 0, ended.output
+
+
+@pytest.mark.parametrize('page, configuration', CONFIGURATIONS)
+def test_the_configuration_is_read(page, configuration, tmp_path):
+    """In configs/ where it is based on the parts there, and else beside that folder."""
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    path = tmp_path / ('configs/some.py' if "'_base_/" in configuration else 'some.py')
+    path.write_text(configuration)
+    before, cfg = load_config('kmcl_tresnet_m_voc07'), load_config(path)
+    # All are variations of one configuration, if of nothing else than its number of labels.
+    assert cfg.model.backbone == before.model.backbone and cfg.model.head.num_classes == 20
+    assert cfg.model.head.type == 'KMCLHead' and 'kmcl_mm' in cfg.custom_imports.imports
+
+
+def test_the_lines_to_change_are_in_the_configuration():
+    lines = [block for page, block in BLOCKS if block.startswith('data_root')]
+    assert lines and all(block in (ROOT / CUSTOM).read_text() for block in lines)
+
+
+def test_each_block_has_a_test():
+    rest = [block for _, block in BLOCKS if (_, block) not in PROGRAMS and not is_configuration(block)]
+    assert all(block.startswith('data_root') or any(mark in block for mark in ELSEWHERE) for block in rest)
