@@ -12,7 +12,7 @@ from typing import Callable, NamedTuple, Optional, Sequence
 # Each program starts as a fork of a process that has imported these: in a tenth of the time.
 _CONTEXT = multiprocessing.get_context('forkserver')
 _CONTEXT.set_forkserver_preload(['kmcl_mm', 'kmcl_mm.inference', 'kmcl_mm.visualization', 'kmcl_mm.analysis'])
-MOST_SECONDS = 300
+MOST_SECONDS = 600
 
 
 class Ended(NamedTuple):
