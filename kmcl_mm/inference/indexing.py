@@ -105,19 +105,21 @@ class _Images(Dataset):
         return item['img'], _Image(name, np.asarray(target).astype(np.int8), thumbnail_of(item['img']))
 
 
-def thumbnail_of(image: np.ndarray) -> bytes:
+def thumbnail_of(image: np.ndarray, size: int = THUMBNAIL_SIZE, quality: int = _QUALITY) -> bytes:
     """A small JPEG of an image.
 
     Args:
         image: The image (H, W, 3) in BGR, uint8.
+        size: Pixels of its longer side, at the most.
+        quality: Quality of the JPEG, in [0, 100].
 
     Returns:
-        The JPEG; its longer side has at most 160 pixels.
+        The JPEG.
     """
-    factor = min(1, THUMBNAIL_SIZE / max(image.shape[:2]))
+    factor = min(1, size / max(image.shape[:2]))
     height, width = (max(1, round(side * factor)) for side in image.shape[:2])
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def _loading_dataset(cfg: Config) -> BaseDataset:
