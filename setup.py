@@ -22,6 +22,9 @@ class BuildWithMim(build_py):
         shutil.copy(ROOT / 'model-index.yml', Path(self.build_lib, 'kmcl_mm', '.mim'))
 
 
+# The report's charts; its page, of which Bokeh is made as well; the map, the curves and the order of the labels.
+REPORT = ['bokeh>=3.4', 'jinja2', 'scikit-learn']
+
 version = {}
 exec((ROOT / 'kmcl_mm/version.py').read_text(), version)
 
@@ -34,7 +37,8 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['kmcl_mm', 'kmcl_mm.*']),
-    package_data={'kmcl_mm': ['py.typed']},
+    # That it has types; the report's page, with its style and scripts.
+    package_data={'kmcl_mm': ['py.typed'], 'kmcl_mm.report': ['*.html', '*.css', '*.js']},
     cmdclass=dict(build_py=BuildWithMim),
     install_requires=[
         'torch>=2.6',  # the losses and the networks; safe loading of checkpoints needs 2.6
@@ -49,8 +53,8 @@ setup(
     extras_require={
         # The host, in its maintained family. Leave it out where mmengine, mmcv and mmpretrain are installed already.
         'host': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.5', 'onedl-mmpretrain>=1.3.6'],
-        # The handwritten digits of the embedded data set.
-        'demo': ['scikit-learn'],
+        # The handwritten digits of the embedded data set, and the report at the end.
+        'demo': ['scikit-learn', *REPORT],
         # Export to ONNX, and the runtime that runs the file.
         'deploy': ['onnx', 'onnxruntime'],
         # The page in the browser.
@@ -58,8 +62,11 @@ setup(
         # The site: Sphinx, which takes the reference from the docstrings, its reader of Markdown, a theme that fits
         # small screens, and a button that copies a command.
         'docs': ['sphinx>=8', 'myst-parser', 'furo', 'sphinx-copybutton'],
+        'report': REPORT,
+        # The host's TensorboardVisBackend.
+        'tensorboard': ['tensorboard'],
         # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to
-        # build the wheel that a test looks into, ONNX with its runtime, the judge of exported files, and the page with
+        # build the wheel that a test looks into, ONNX with its runtime, the judge of exported files, the page with
         # what drives a Chromium through it (Debian's: apt-get install chromium).
         'test': [
             'pytest>=8',
@@ -71,6 +78,8 @@ setup(
             'onnxruntime',
             'gradio>=6',
             'playwright',
+            *REPORT,
+            'tensorboard',
         ],
         # The style and the types of the code. Their releases differ in what they ask for: each new one is a decision.
         'lint': ['ruff==0.17.*', 'mypy==2.4.*'],

@@ -26,13 +26,15 @@ def wheel(tmp_path_factory):
     return path
 
 
-def test_the_wheel_carries_configs_tools_and_the_index_of_models(wheel):
+def test_the_wheel_carries_all_that_is_no_python(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ('configs', 'tools'):
         for path in (ROOT / folder).rglob('*.*'):
             if '__pycache__' not in path.parts:
                 assert f'kmcl_mm/.mim/{path.relative_to(ROOT)}' in names
     assert {'kmcl_mm/.mim/model-index.yml', 'kmcl_mm/py.typed'} <= names
+    for path in (ROOT / 'kmcl_mm/report').glob('*.*'):
+        assert f'kmcl_mm/report/{path.name}' in names
     assert not any(name.startswith(('tests', 'configs', 'tools')) for name in names)
 
 

@@ -1,0 +1,58 @@
+"""A chart of each label's average precision against its frequency."""
+
+from typing import Dict
+
+import numpy as np
+from bokeh.models import ColumnDataSource, LabelSet, Span
+from bokeh.plotting import figure
+
+from .evaluation import Evaluation
+from .label_data import LabelData
+from .results import Results
+from .style import ACCENT, COLORS, INK, add_tooltips, new_chart
+
+# So many of the labels with the lowest average precision have their name in the chart.
+_NAMED = 3
+
+
+def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) -> Dict[str, figure]:
+    """A dot for each label.
+
+    Args:
+        evaluation: The predictions.
+        data: How often the labels occur.
+        results: Their average precision.
+
+    Returns:
+        The chart under the name 'frequency'; none where no test image has a label.
+    """
+    precision, frequency = results.average_precision, data.counts.positives
+    shown = np.flatnonzero(~np.isnan(precision) & (frequency > 0))
+    if not len(shown):
+        return {}
+    columns = dict(
+        x=frequency[shown],
+        y=precision[shown],
+        name=[evaluation.labels[k] for k in shown],
+        positives=(evaluation.target == 1).sum(dim=0).numpy()[shown],
+    )
+    chart = new_chart(
+        f'{data.split} images with the label', 'average precision in percent', height=360, x_axis_type='log'
+    )
+    chart.y_range.start, chart.y_range.end = max(0, 10 * (columns['y'].min() // 10) - 10), 103
+    chart.x_range.range_padding = 0.15
+    dots = chart.scatter('x', 'y', source=columns, size=10, color=COLORS[0], fill_alpha=0.6)
+    tooltips = [
+        ('label', '@name'),
+        ('average precision', '@y{0.0} %'),
+        (f'{data.split} images', '@x'),
+        ('test images', '@positives'),
+    ]
+    add_tooltips(chart, [dots], tooltips)
+    mean = Span(location=results.mean_average_precision, dimension='width', line_color=ACCENT, line_dash='dashed')
+    chart.add_layout(mean)
+    lowest = np.argsort(columns['y'], kind='stable')[:_NAMED]
+    named = ColumnDataSource({name: [values[place] for place in lowest] for name, values in columns.items()})
+    style = dict(text_font_size='12px', text_color=INK, text_align='center', text_baseline='top', y_offset=-7)
+    chart.add_layout(LabelSet(x='x', y='y', text='name', source=named, **style))
+    return dict(frequency=chart)

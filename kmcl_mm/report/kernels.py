@@ -1,0 +1,84 @@
+"""How alike the kernels of two labels are, on average over images."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..functional.gaussian import bhattacharyya_distance
+
+
+def label_distance(embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Bhattacharyya distance between the kernels of every two labels of the same image.
+
+    Args:
+        embedding: Embedding (N, M), of which only the shape counts.
+        mean: Kernel means (N, K) or (N, M, K).
+        variance: Kernel variances, positive, of the same shape.
+
+    Returns:
+        Distances (N, K, K) over all M dimensions.
+
+    Example:
+        Two labels whose means are 4 apart in each of three dimensions.
+
+        >>> import torch
+        >>> label_distance(torch.zeros(1, 3), torch.tensor([[0., 4.]]), torch.ones(1, 2))
+        tensor([[[0., 6.],
+                 [6., 0.]]])
+    """
+    # That function compares the images' kernels of one label: here labels and images change places.
+    if mean.dim() == 3:
+        distance = bhattacharyya_distance(mean.permute(2, 1, 0), variance.permute(2, 1, 0))
+    else:
+        distance = embedding.shape[1] * bhattacharyya_distance(mean.T, variance.T)
+    return distance.permute(2, 0, 1)
+
+
+class Similarity(NamedTuple):
+    """How alike the kernels of K labels are.
+
+    Attributes:
+        distance: Mean Bhattacharyya distance (K, K); nan where no image has either label.
+        coefficient: The coefficient of one dimension that all would have if they shared this distance,
+            exp(-distance / M) (K, K).
+    """
+
+    distance: Tensor
+    coefficient: Tensor
+
+
+class KernelDistances:
+    """Bhattacharyya distances between the labels' kernels, averaged over images.
+
+    The distance of a pair of labels is averaged over the images that have one of the two, or both.
+
+    Args:
+        num_labels: Number of labels K.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        self.num_dimensions = 0
+        self._total = torch.zeros(num_labels, num_labels, dtype=torch.float64)
+        self._count = torch.zeros(num_labels, num_labels, dtype=torch.float64)
+
+    def add(self, embedding: Tensor, mean: Tensor, variance: Tensor, target: Tensor) -> None:
+        """Count in the kernels of images.
+
+        Args:
+            embedding: Embedding (N, M), of which only the shape counts.
+            mean: Kernel means (N, K) or (N, M, K).
+            variance: Kernel variances, positive, of the same shape.
+            target: Targets (N, K): 1 present, 0 absent, -1 unknown.
+        """
+        self.num_dimensions = embedding.shape[1]
+        distance = label_distance(embedding, mean, variance).cpu().double()
+        present = target == 1
+        either = (present.unsqueeze(1) | present.unsqueeze(2)).double()
+        self._total += (distance * either).sum(dim=0)
+        self._count += either.sum(dim=0)
+
+    def similarity(self) -> Similarity:
+        """The means over all images that were counted in."""
+        distance = self._total / self._count
+        return Similarity(distance, torch.exp(-distance / max(self.num_dimensions, 1)))

@@ -1,0 +1,127 @@
+"""The page of the report."""
+
+from pathlib import Path
+from typing import Any, Dict, NamedTuple
+
+from bokeh.embed import components
+from bokeh.models import LayoutDOM
+from bokeh.resources import Resources
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from mmengine.config import Config
+
+from ..files import written_whole
+from .curve_charts import draw_losses, draw_mean_average_precision
+from .embedding_map import draw_map
+from .evaluation import Evaluation
+from .examples import missed_labels, uncertain_images, wrong_labels
+from .frequency_chart import draw_frequency
+from .label_data import LabelData, most_frequent, order_by_cooccurrence, read_label_data
+from .pair_charts import draw_cooccurrence, draw_similarity, rank_correlation
+from .precision_recall_chart import draw_precision_recall
+from .results import measure
+from .threshold_chart import draw_thresholds, threshold_curves
+from .work_dir import find_start, read_curves
+
+# The parts of Bokeh's library that the charts use, to lie in the page.
+_BOKEH = Resources(mode='inline', components=['bokeh', 'bokeh-widgets'])
+# Images of each kind to look at.
+_EXAMPLES = 12
+# Labels in the charts of pairs.
+_PAIR_LABELS = 30
+
+
+class Pairs(NamedTuple):
+    """What the page says of pairs of labels.
+
+    Attributes:
+        charts: The charts by name; 'similarity' only for a head with kernels.
+        num_labels: Number of labels in them.
+        correlation: Whether labels that occur together have kernels that are alike, or None.
+    """
+
+    charts: Dict[str, LayoutDOM]
+    num_labels: int
+    correlation: Any
+
+
+def write_report(cfg: Config, config_name: str, checkpoint: Path, work_dir: Path, evaluation: Evaluation, out: Path):
+    """Write the report as one HTML page that needs no other file.
+
+    Args:
+        cfg: The configuration.
+        config_name: What the page calls it.
+        checkpoint: The checkpoint.
+        work_dir: The folder of the training, of whose logs the curves are.
+        evaluation: The checkpoint's predictions.
+        out: The file to write; it is there whole or not at all.
+    """
+    results = measure(evaluation)
+    data = read_label_data(cfg, evaluation.labels, evaluation.target)
+    frequent = most_frequent(data.counts, len(evaluation.labels))
+    curves = read_curves(work_dir)
+    pairs = _draw_pairs(evaluation, data)
+    losses = draw_losses(curves)
+    charts = {
+        **losses,
+        **draw_mean_average_precision(curves),
+        **draw_frequency(evaluation, data, results),
+        **draw_precision_recall(evaluation, frequent, results),
+        **draw_thresholds(threshold_curves(evaluation, frequent)),
+        **pairs.charts,
+        **draw_map(evaluation, frequent),
+    }
+    for name, chart in charts.items():
+        chart.name = name
+    chart_script, places = components(charts)
+    html = (
+        _environment()
+        .get_template('report.html')
+        .render(
+            bokeh=Markup(_BOKEH.render()),
+            chart_script=Markup(chart_script),
+            charts={name: Markup(place) for name, place in places.items()},
+            losses=list(losses),
+            config_name=config_name,
+            checkpoint_name=checkpoint.name,
+            start=find_start(work_dir),
+            evaluation=evaluation,
+            results=results,
+            data=data,
+            pairs=pairs,
+            rows=_label_rows(evaluation, data, results),
+            wrong=wrong_labels(evaluation, _EXAMPLES),
+            missed=missed_labels(evaluation, _EXAMPLES),
+            uncertain=uncertain_images(evaluation, _EXAMPLES),
+        )
+    )
+    with written_whole(out) as unfinished:
+        unfinished.write_text(html, encoding='utf-8')
+
+
+def _environment() -> Environment:
+    """Templates of this folder, in which all texts are escaped."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _draw_pairs(evaluation: Evaluation, data: LabelData) -> Pairs:
+    chosen = most_frequent(data.counts, _PAIR_LABELS)
+    if len(chosen) < 2:
+        return Pairs({}, len(chosen), None)
+    order = order_by_cooccurrence(data.counts, chosen)
+    charts = dict(cooccurrence=draw_cooccurrence(data, evaluation.labels, order))
+    correlation = None
+    if evaluation.kernels is not None:
+        similarity = evaluation.kernels.similarity()
+        charts['similarity'] = draw_similarity(similarity, evaluation.labels, order)
+        correlation = rank_correlation(data, similarity, order)
+    return Pairs(charts, len(order), correlation)
+
+
+def _label_rows(evaluation: Evaluation, data: LabelData, results) -> list:
+    """Name, images of the data, test images, and average precision of each label, by rising average precision."""
+    positives = (evaluation.target == 1).sum(dim=0).tolist()
+    rows = zip(evaluation.labels, data.counts.positives.tolist(), positives, results.average_precision.tolist())
+    return sorted(rows, key=lambda row: (row[3] != row[3], row[3]))

@@ -1,0 +1,124 @@
+"""Two charts of pairs of labels: how often they occur together, and how alike their kernels are."""
+
+from typing import List, Optional
+
+import numpy as np
+from bokeh.models import ColorBar, LinearColorMapper
+from bokeh.palettes import Blues256, Oranges256
+from bokeh.plotting import figure
+from bokeh.transform import transform
+from scipy.stats import spearmanr
+
+from .kernels import Similarity
+from .label_data import LabelData
+from .style import add_tooltips, new_chart
+
+# Pixels of the side of a field, at the least; a chart of many labels is slid sideways in its place on a phone.
+_FIELD = 13
+_NAMES = 110
+
+
+def draw_cooccurrence(data: LabelData, labels: List[str], order: List[int]) -> figure:
+    """How many of the images with the row's label have the column's as well.
+
+    Args:
+        data: How often labels occur together.
+        labels: Names of the K labels.
+        order: Indices of the labels to draw, from the top and from the left.
+
+    Returns:
+        The chart.
+    """
+    percent = 100 * data.counts.conditional[np.ix_(order, order)]
+    together = data.counts.together[np.ix_(order, order)]
+    tooltips = [('of the images with', '@row'), ('have', '@column'), ('share', '@value{0.0} %'), ('images', '@extra')]
+    return _draw_pairs(percent, together, [labels[k] for k in order], Blues256[::-1], 'percent', tooltips)
+
+
+def draw_similarity(similarity: Similarity, labels: List[str], order: List[int]) -> figure:
+    """How alike the kernels of the row's and the column's label are.
+
+    Args:
+        similarity: The coefficients.
+        labels: Names of the K labels.
+        order: Indices of the labels to draw, from the top and from the left.
+
+    Returns:
+        The chart.
+    """
+    coefficient, distance = (
+        part.numpy()[np.ix_(order, order)] for part in (similarity.coefficient, similarity.distance)
+    )
+    tooltips = [
+        ('label', '@row'),
+        ('and', '@column'),
+        ('per dimension', '@value{0.0000}'),
+        ('distance', '@extra{0.00}'),
+    ]
+    names = [labels[k] for k in order]
+    return _draw_pairs(coefficient, distance, names, Oranges256[::-1], 'coefficient per dimension', tooltips)
+
+
+def rank_correlation(data: LabelData, similarity: Similarity, order: List[int]) -> Optional[float]:
+    """Whether labels that occur together have kernels that are alike: Spearman's rank correlation over pairs.
+
+    Args:
+        data: How often labels occur together; of each pair the mean of its two shares counts.
+        similarity: The coefficients.
+        order: Indices of the labels that count.
+
+    Returns:
+        The correlation, in [-1, 1]; None where there are fewer than three pairs, or all are alike.
+    """
+    upper = np.triu_indices(len(order), 1)
+    share = data.counts.conditional[np.ix_(order, order)]
+    values = ((share + share.T) / 2)[upper], similarity.coefficient.numpy()[np.ix_(order, order)][upper]
+    is_known = ~np.isnan(values).any(axis=0)
+    first, second = (part[is_known] for part in values)
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(spearmanr(first, second).statistic)
+
+
+def _draw_pairs(
+    values: np.ndarray, extra: np.ndarray, names: List[str], palette: List[str], title: str, tooltips: List
+) -> figure:
+    """A field for each pair; those of a label with itself, and of pairs without a value, are left empty."""
+    number = len(names)
+    row, column = np.nonzero(~np.eye(number, dtype=bool) & ~np.isnan(values))
+    data = dict(
+        x=column,
+        y=row,
+        value=values[row, column].astype(np.float32),
+        extra=extra[row, column].astype(np.float32),
+        row=[names[place] for place in row],
+        column=[names[place] for place in column],
+    )
+    chart = new_chart(
+        None,
+        None,
+        height=_FIELD * number + 190,
+        min_width=_FIELD * number + _NAMES,
+        x_range=(-0.5, number - 0.5),
+        y_range=(number - 0.5, -0.5),
+        min_border_right=12,
+    )
+    lowest, highest = (data['value'].min(), data['value'].max()) if len(row) else (0, 1)
+    mapper = LinearColorMapper(palette=palette, low=lowest, high=max(highest, lowest + 1e-9))
+    fields = chart.rect('x', 'y', 0.94, 0.94, source=data, fill_color=transform('value', mapper), line_color=None)
+    add_tooltips(chart, [fields], tooltips)
+    for axis in (chart.xaxis, chart.yaxis):
+        axis.ticker = list(range(number))
+        axis.major_label_overrides = {place: _shorten(name) for place, name in enumerate(names)}
+        axis.major_label_text_font_size = '11px'
+    chart.xaxis.major_label_orientation = 'vertical'
+    chart.grid.visible = False
+    chart.add_layout(
+        ColorBar(color_mapper=mapper, title=title, height=10, width=180, padding=4, title_text_font_style='normal'),
+        'below',
+    )
+    return chart
+
+
+def _shorten(name: str, most: int = 14) -> str:
+    return name if len(name) <= most else f'{name[: most - 1]}…'

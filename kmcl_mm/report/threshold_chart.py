@@ -1,0 +1,104 @@
+"""Precision, recall and F1 at all thresholds, on average and for each label."""
+
+from typing import Dict, List, NamedTuple, Optional
+
+import numpy as np
+from bokeh.layouts import column
+from bokeh.models import ColumnDataSource, LayoutDOM, Select, Span
+from torch import Tensor
+
+from ..evaluation import MultiLabelF1
+from ..evaluation.multilabel_f1 import precision_recall_f1_of_labels
+from ..functional.thresholds import fit_thresholds
+from .evaluation import Evaluation
+from .style import ACCENT, COLORS, INK, add_tooltips, new_chart, script, style_legend
+
+_GRID = np.linspace(0, 1, 101)
+_MEASURES = ('precision', 'recall', 'F1')
+
+
+class ThresholdCurves(NamedTuple):
+    """Precision, recall and F1 of one choice of labels at the thresholds 0, 0.01 to 1.
+
+    Attributes:
+        title: The name of a label, or what is averaged.
+        values: Percentages (3, 101).
+        current: The checkpoint's threshold, or None.
+        best: The threshold with the highest F1 on these images, or None.
+    """
+
+    title: str
+    values: np.ndarray
+    current: Optional[float]
+    best: Optional[float]
+
+
+def threshold_curves(evaluation: Evaluation, order: np.ndarray) -> List[ThresholdCurves]:
+    """The curves averaged over labels and over predictions, and those of single labels.
+
+    Args:
+        evaluation: The predictions.
+        order: Indices of the labels in the order wished for; those without a test image are left out.
+
+    Returns:
+        The curves.
+    """
+    scores, target = evaluation.scores, evaluation.target_at_thresholds
+    averages = [MultiLabelF1(thr=threshold, topk=None).calculate(scores, target) for threshold in _GRID]
+    current = evaluation.thresholds
+    common = float(current[0]) if current is not None and (current == current[0]).all() else None
+    curves = []
+    for title, letter in (('All labels, averaged over labels', 'C'), ('All labels, all predictions alike', 'O')):
+        values = np.array([[row[f'{letter}{measure}'] for row in averages] for measure in ('P', 'R', 'F1')])
+        curves.append(ThresholdCurves(title, values, common, float(_GRID[values[2].argmax()])))
+    by_label = np.stack([_percentages(scores > threshold, target) for threshold in _GRID], axis=-1)
+    best = fit_thresholds(scores, target, default=0.5).numpy()
+    occurs = (target == 1).any(dim=0).numpy()
+    for k in order[occurs[order]]:
+        own = None if current is None else float(current[k])
+        curves.append(ThresholdCurves(evaluation.labels[k], by_label[:, k], own, float(best[k])))
+    return curves
+
+
+def _percentages(predicted: Tensor, target: Tensor) -> np.ndarray:
+    """Precision, recall and F1 (3, K) of each label."""
+    return np.stack([part.numpy() for part in precision_recall_f1_of_labels(predicted, target)])
+
+
+def draw_thresholds(curves: List[ThresholdCurves]) -> Dict[str, LayoutDOM]:
+    """A chart of one of the curves, with a field to choose which.
+
+    Args:
+        curves: The curves, the one that is seen at first in front.
+
+    Returns:
+        The chart under the name 'thresholds'.
+    """
+    chart = new_chart('threshold', 'percent', height=340)
+    chart.x_range.start, chart.x_range.end, chart.y_range.start, chart.y_range.end = 0, 1, 0, 103
+    shown = ColumnDataSource(dict(threshold=_GRID, **dict(zip(_MEASURES, curves[0].values.astype(np.float32)))))
+    for measure, color in zip(_MEASURES, COLORS):
+        chart.line('threshold', measure, source=shown, color=color, line_width=2, legend_label=measure)
+    style_legend(chart, columns=3)
+    tooltips = [('threshold', '@threshold{0.00}'), *((measure, f'@{measure}{{0.0}} %') for measure in _MEASURES)]
+    add_tooltips(chart, chart.renderers[-1:], tooltips, mode='vline')
+    lines = {}
+    for name, color, dash in (('current', INK, 'solid'), ('best', ACCENT, 'dashed')):
+        place = getattr(curves[0], name)
+        lines[name] = Span(
+            location=place or 0, dimension='height', line_color=color, line_dash=dash, visible=place is not None
+        )
+        chart.add_layout(lines[name])
+    choice = Select(
+        title='Label',
+        value='0',
+        options=[(str(number), curve.title) for number, curve in enumerate(curves)],
+        sizing_mode='stretch_width',
+    )
+    known = dict(
+        values=[curve.values.round(2).tolist() for curve in curves],
+        currents=[curve.current for curve in curves],
+        bests=[curve.best for curve in curves],
+    )
+    choice.js_on_change('value', script('choose_thresholds', shown=shown, measures=list(_MEASURES), **lines, **known))
+    return dict(thresholds=column(choice, chart, sizing_mode='stretch_width'))

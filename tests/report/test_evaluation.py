@@ -1,0 +1,116 @@
+import copy
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+
+from kmcl_mm.inference import KMCLInferencer
+from kmcl_mm.report.evaluation import evaluate
+from kmcl_mm.report.examples import missed_labels, uncertain_images, wrong_labels
+from kmcl_mm.report.precision_recall_chart import precision_recall_places
+from kmcl_mm.report.results import measure
+from kmcl_mm.report.threshold_chart import threshold_curves
+from tests.report.conftest import LABELS, best
+
+
+@pytest.fixture(scope='module')
+def predictions(training, images):
+    """What the inferencer says of the same images, by name."""
+    folder, cfg = training
+    inferencer = KMCLInferencer(copy.deepcopy(cfg), best(folder), is_fast=False)
+    found = inferencer(images / 'images', with_embedding=True, with_progress=False).images
+    return {prediction.source.rpartition('/')[2]: prediction for prediction in found}
+
+
+def test_it_equals_the_inferencer(evaluation, predictions, images):
+    assert len(evaluation) == 24 and len(evaluation.drawn) == 12 and evaluation.epoch == 3
+    table = pd.read_csv(images / 'val.csv')
+    assert list(evaluation.names) == list(table['image'])
+    np.testing.assert_array_equal(evaluation.target.numpy(), table[list(LABELS)].to_numpy())
+    expected = [predictions[name] for name in evaluation.names]
+    np.testing.assert_allclose(evaluation.scores.numpy(), [p.scores for p in expected], atol=1e-5)
+    np.testing.assert_allclose(evaluation.entropy, [p.uncertainty for p in expected], atol=1e-4)
+    np.testing.assert_allclose(evaluation.indecision, [p.indecision for p in expected], atol=1e-4)
+    drawn = [predictions[evaluation.names[place]].embedding for place in evaluation.drawn]
+    np.testing.assert_allclose(evaluation.embeddings, drawn, atol=1e-4)
+    predicted = [[name in p.labels for name in LABELS] for p in expected]
+    np.testing.assert_array_equal(evaluation.predicted.numpy(), predicted)
+
+
+def test_a_thumbnail_is_the_image(evaluation, images):
+    jpeg = evaluation.thumbnail(5, 32, 90)
+    small = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert small.shape == (32, 32, 3)
+    original = cv2.imread(str(images / 'images' / evaluation.names[5]))
+    assert np.abs(cv2.resize(original, (32, 32)).astype(float) - small).mean() < 8
+
+
+def test_average_precision_equals_scikit_learn(evaluation):
+    results = measure(evaluation)
+    expected = []
+    for k in range(3):
+        is_known = evaluation.target[:, k] != -1
+        target, scores = evaluation.target[is_known, k], evaluation.scores[is_known, k]
+        expected.append(100 * average_precision_score(target, scores))
+        recall, precision = precision_recall_places(evaluation.scores[:, k], evaluation.target[:, k])
+        # The area under the steps of the curve.
+        assert (np.diff(recall) * precision[1:]).sum() / 100 >= expected[-1] - 1e-6
+    np.testing.assert_allclose(results.average_precision[:3], expected, atol=1e-4)
+    assert np.isnan(results.average_precision[3])
+    assert results.mean_average_precision == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_threshold_curves_equal_scikit_learn(evaluation):
+    curves = threshold_curves(evaluation, np.array([2, 3, 0, 1]))
+    assert [curve.title for curve in curves[2:]] == [LABELS[2], LABELS[0], LABELS[1]]
+    is_known = evaluation.target_at_thresholds[:, 0] != -1
+    target, scores = evaluation.target_at_thresholds[is_known, 0], evaluation.scores[is_known, 0]
+    for place in (0, 48, 50, 52, 100):
+        expected = precision_recall_fscore_support(target, scores > place / 100, average='binary', zero_division=0)
+        np.testing.assert_allclose(curves[3].values[:, place], 100 * np.array(expected[:3]), atol=1e-4)
+    highest = max(curves[3].values[2])
+    at_best = precision_recall_fscore_support(target, scores > curves[3].best, average='binary')
+    assert 100 * at_best[2] >= highest - 1e-4
+    assert all(curve.current == 0.5 for curve in curves)
+
+
+def test_mistakes_are_the_most_confident_ones(evaluation):
+    scores, target = evaluation.scores.numpy(), evaluation.target.numpy()
+    wrong, missed = wrong_labels(evaluation, 5), missed_labels(evaluation, 5)
+    is_wrong = (scores >= 0.5) & (target == 0)
+    is_missed = (scores < 0.5) & (target == 1)
+    assert len(wrong) == min(5, is_wrong.any(axis=1).sum()) and len(missed) == min(5, is_missed.any(axis=1).sum())
+    assert wrong or missed
+    if wrong:
+        place, k = np.unravel_index(np.where(is_wrong, scores, -1).argmax(), scores.shape)
+        assert wrong[0].name == evaluation.names[place] and LABELS[k] in wrong[0].headline
+        assert LABELS[k] in wrong[0].predicted and LABELS[k] not in wrong[0].present
+    if missed:
+        place, k = np.unravel_index(np.where(is_missed, scores, 2).argmin(), scores.shape)
+        assert missed[0].name == evaluation.names[place] and LABELS[k] in missed[0].headline
+
+
+def test_uncertain_images(evaluation):
+    scores, kernels = uncertain_images(evaluation, 4)
+    assert [example.name for example in kernels.examples][0] == evaluation.names[evaluation.entropy.argmax()]
+    assert [example.name for example in scores.examples][0] == evaluation.names[evaluation.indecision.argmax()]
+    assert len(kernels.examples) == 4
+
+
+def test_the_map_needs_an_image(training):
+    folder, cfg = training
+    with pytest.raises(ValueError, match='`max_images` to be at least 1, but got 0'):
+        evaluate(copy.deepcopy(cfg), best(folder), max_images=0)
+
+
+def test_places_of_a_curve_with_many_images():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(0, 2, (4000,), generator=generator)
+    scores = torch.rand(4000, generator=generator) + 0.5 * target
+    recall, precision = precision_recall_places(scores, target)
+    assert len(recall) <= 150 and recall[0] == 0 and recall[-1] == 100
+    # All images with the label, and half of the others, have a score of 0.5 or more.
+    assert precision[-1] == pytest.approx(100 / 1.5, abs=3)

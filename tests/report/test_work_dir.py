@@ -1,0 +1,60 @@
+from datetime import datetime
+
+import pytest
+
+from kmcl_mm.report.work_dir import find_best_checkpoint, find_config, find_start, read_curves
+from tests.report.conftest import training_line, write_log
+
+
+def validation_line(step, mean_average_precision):
+    return {'multi-label/mAP': mean_average_precision, 'multi-label/CF1': 1.0, 'step': step}
+
+
+def test_a_resumed_training_is_one_curve(tmp_path):
+    """The second start goes on after epoch 2, of which the killed one had begun to train the next."""
+    write_log(tmp_path, '20260101_000000', [training_line(10), validation_line(1, 50), training_line(20, 2)])
+    write_log(tmp_path, '20260101_000000_', [training_line(99)])
+    lines = [validation_line(2, 60), training_line(25, 3, loss_asl=7.0), training_line(35, 3), validation_line(3, 70)]
+    write_log(tmp_path, '20260102_000000', lines)
+    curves = read_curves(tmp_path)
+    assert curves.losses['loss_asl'].to_dict() == {10: 10.0, 20: 5.0, 25: 7.0, 35: 100 / 35}
+    assert curves.mean_average_precision.to_dict() == {'multi-label/mAP': {1: 50.0, 2: 60.0, 3: 70.0}}
+    assert find_start(tmp_path) == datetime(2026, 1, 2)
+
+
+def test_what_is_trained_again_replaces_what_was_before(tmp_path):
+    lines = [training_line(10), validation_line(1, 50), training_line(20, 2), validation_line(2, 55)]
+    write_log(tmp_path, '20260101_000000', lines)
+    write_log(tmp_path, '20260102_000000', [training_line(20, 2, loss_asl=3.0), validation_line(2, 66)])
+    curves = read_curves(tmp_path)
+    assert curves.losses['loss_asl'].to_dict() == {10: 10.0, 20: 3.0}
+    assert curves.mean_average_precision['multi-label/mAP'].to_dict() == {1: 50.0, 2: 66.0}
+    write_log(tmp_path, '20260103_000000', [training_line(5)])
+    curves = read_curves(tmp_path)
+    assert list(curves.losses.index) == [5] and curves.mean_average_precision.empty
+
+
+def test_a_line_that_was_cut_off_and_a_loss_alone(tmp_path):
+    path = tmp_path / '20260101_000000/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('{"loss": 3.0, "epoch": 1, "iter": 1, "step": 1}\n{"loss": 2.5, "epo')
+    assert read_curves(tmp_path).losses['loss'].to_dict() == {1: 3.0}
+
+
+def test_without_a_log(tmp_path):
+    curves = read_curves(tmp_path)
+    assert curves.losses.empty and curves.mean_average_precision.empty and find_start(tmp_path) is None
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(ValueError, match='no such folder'):
+        find_config(tmp_path / 'nowhere')
+    with pytest.raises(ValueError, match='to have the configuration'):
+        find_config(tmp_path)
+    with pytest.raises(ValueError, match='best_.*--checkpoint'):
+        find_best_checkpoint(tmp_path)
+    (tmp_path / 'epoch_1.pth').touch()
+    with pytest.raises(ValueError, match='Name one of epoch_1.pth with --checkpoint'):
+        find_best_checkpoint(tmp_path)
+    (tmp_path / 'best_mAP_epoch_1.pth').touch()
+    assert find_best_checkpoint(tmp_path).name == 'best_mAP_epoch_1.pth'

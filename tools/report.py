@@ -1,0 +1,46 @@
+"""Write a report on a training as one HTML page: curves, labels, pairs of labels, a map of the images, mistakes."""
+
+import argparse
+from pathlib import Path
+
+from kmcl_mm.command_line import add_config_options, run_command
+from kmcl_mm.config import load_config
+from kmcl_mm.files import check_writable
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('work_dir', type=Path, help='the folder of the training (--work-dir of tools/train.py)')
+    parser.add_argument('--checkpoint', type=Path, help='the checkpoint (the newest best_*.pth in WORK_DIR)')
+    parser.add_argument('--out', type=Path, help='the page to write (report.html in WORK_DIR)')
+    parser.add_argument('--max-images', type=int, default=1000, help='images in the map, at the most (%(default)s)')
+    add_config_options(parser)
+    args = parser.parse_args()
+    if args.max_images < 1:
+        parser.error(f'--max-images must be at least 1, but is {args.max_images}')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        from kmcl_mm.report.page import write_report
+    except ImportError as error:
+        raise SystemExit(f'The report needs more ({error}). Install it:\n    pip install "kmcl_mm[report]"') from error
+    from kmcl_mm.report.evaluation import evaluate
+    from kmcl_mm.report.work_dir import find_best_checkpoint, find_config
+
+    config = find_config(args.work_dir)
+    checkpoint = args.checkpoint or find_best_checkpoint(args.work_dir)
+    out = args.out or args.work_dir / 'report.html'
+    check_writable(out)
+    cfg = load_config(config, args.cfg_options)
+    print(f'Configuration {config}, checkpoint {checkpoint}. Test images:')
+    evaluation = evaluate(cfg, checkpoint, args.max_images)
+    print('Drawing the page')
+    write_report(cfg, config.stem, checkpoint, args.work_dir, evaluation, out)
+    print(f'Report of {out.stat().st_size / 1e6:.1f} MB: {out}\nOpen it in a browser; it needs no network.')
+
+
+if __name__ == '__main__':
+    run_command(main)
