@@ -22,8 +22,8 @@ class BuildWithMim(build_py):
         shutil.copy(ROOT / 'model-index.yml', Path(self.build_lib, 'kmcl_mm', '.mim'))
 
 
-# The report's charts; its page, of which Bokeh is made as well; the map, the curves and the order of the labels.
-REPORT = ['bokeh>=3.4', 'jinja2', 'scikit-learn']
+# The report's charts; the template of its page; its map and its curves.
+REPORT = ['bokeh>=3.8', 'jinja2', 'scikit-learn']
 
 version = {}
 exec((ROOT / 'kmcl_mm/version.py').read_text(), version)
@@ -62,12 +62,14 @@ setup(
         # The site: Sphinx, which takes the reference from the docstrings, its reader of Markdown, a theme that fits
         # small screens, and a button that copies a command.
         'docs': ['sphinx>=8', 'myst-parser', 'furo', 'sphinx-copybutton'],
+        # The page of tools/report.py.
         'report': REPORT,
         # The host's TensorboardVisBackend.
         'tensorboard': ['tensorboard'],
         # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to
         # build the wheel that a test looks into, ONNX with its runtime, the judge of exported files, the page with
-        # what drives a Chromium through it (Debian's: apt-get install chromium).
+        # what drives a Chromium through it (Debian's: apt-get install chromium), the report, and what reads its curves
+        # back from TensorBoard's files.
         'test': [
             'pytest>=8',
             'hypothesis',

@@ -13,7 +13,7 @@ from .style import COLORS, QUIET, add_tooltips, new_chart, read_text, script, st
 
 _SIZE, _QUALITY = 64, 60  # of the pictures
 _PERPLEXITY = 30
-# t-SNE needs more images than this.
+# With fewer images there is nothing to map.
 _FEWEST = 5
 _OTHERS = '-1'
 

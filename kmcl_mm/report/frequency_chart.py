@@ -53,6 +53,6 @@ def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) ->
     chart.add_layout(mean)
     lowest = np.argsort(columns['y'], kind='stable')[:_NAMED]
     named = ColumnDataSource({name: [values[place] for place in lowest] for name, values in columns.items()})
-    style = dict(text_font_size='12px', text_color=INK, text_align='center', text_baseline='top', y_offset=-7)
+    style = dict(text_font_size='12px', text_color=INK, text_align='center', text_baseline='bottom', y_offset=6)
     chart.add_layout(LabelSet(x='x', y='y', text='name', source=named, **style))
     return dict(frequency=chart)

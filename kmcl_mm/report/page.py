@@ -45,7 +45,9 @@ class Pairs(NamedTuple):
     correlation: Any
 
 
-def write_report(cfg: Config, config_name: str, checkpoint: Path, work_dir: Path, evaluation: Evaluation, out: Path):
+def write_report(
+    cfg: Config, config_name: str, checkpoint: Path, work_dir: Path, evaluation: Evaluation, out: Path
+) -> None:
     """Write the report as one HTML page that needs no other file.
 
     Args:
@@ -60,7 +62,7 @@ def write_report(cfg: Config, config_name: str, checkpoint: Path, work_dir: Path
     data = read_label_data(cfg, evaluation.labels, evaluation.target)
     frequent = most_frequent(data.counts, len(evaluation.labels))
     curves = read_curves(work_dir)
-    pairs = _draw_pairs(evaluation, data)
+    pairs = draw_pairs(evaluation, data)
     losses = draw_losses(curves)
     charts = {
         **losses,
@@ -106,7 +108,16 @@ def _environment() -> Environment:
     )
 
 
-def _draw_pairs(evaluation: Evaluation, data: LabelData) -> Pairs:
+def draw_pairs(evaluation: Evaluation, data: LabelData) -> Pairs:
+    """The charts of pairs of the most frequent labels.
+
+    Args:
+        evaluation: The predictions.
+        data: How often labels occur together.
+
+    Returns:
+        The charts, none where fewer than two labels occur.
+    """
     chosen = most_frequent(data.counts, _PAIR_LABELS)
     if len(chosen) < 2:
         return Pairs({}, len(chosen), None)

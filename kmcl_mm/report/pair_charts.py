@@ -13,9 +13,9 @@ from .kernels import Similarity
 from .label_data import LabelData
 from .style import add_tooltips, new_chart
 
-# Pixels of the side of a field, at the least; a chart of many labels is slid sideways in its place on a phone.
-_FIELD = 13
-_NAMES = 110
+# Pixels of a field, and of the names beside the fields: 20 labels fit on a phone, more of them slide sideways there.
+_FIELD_HEIGHT, _FIELD_WIDTH = 14, 11
+_NAMES = 100
 
 
 def draw_cooccurrence(data: LabelData, labels: List[str], order: List[int]) -> figure:
@@ -97,8 +97,8 @@ def _draw_pairs(
     chart = new_chart(
         None,
         None,
-        height=_FIELD * number + 190,
-        min_width=_FIELD * number + _NAMES,
+        height=_FIELD_HEIGHT * number + 190,
+        min_width=_FIELD_WIDTH * number + _NAMES,
         x_range=(-0.5, number - 0.5),
         y_range=(number - 0.5, -0.5),
         min_border_right=12,
@@ -114,7 +114,15 @@ def _draw_pairs(
     chart.xaxis.major_label_orientation = 'vertical'
     chart.grid.visible = False
     chart.add_layout(
-        ColorBar(color_mapper=mapper, title=title, height=10, width=180, padding=4, title_text_font_style='normal'),
+        ColorBar(
+            color_mapper=mapper,
+            title=title,
+            height=10,
+            width=180,
+            padding=4,
+            title_text_font_style='normal',
+            location='top_left',
+        ),
         'below',
     )
     return chart

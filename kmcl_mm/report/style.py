@@ -63,6 +63,7 @@ def style_legend(chart: figure, columns: int = 2) -> None:
     legend.label_text_font_size = '13px'
     legend.label_text_color = INK
     legend.padding = legend.margin = 0
+    legend.spacing = 8
 
 
 def add_tooltips(
