@@ -12,6 +12,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/python tools/train.py configs/kmcl_tresnet_m_digits.py --work-dir $(DEMO)
 	$(VENV)/bin/python tools/show_predictions.py configs/kmcl_tresnet_m_digits.py \
 	    "$$(ls -t $(DEMO)/best_*.pth | head -n 1)" --out $(DEMO)/predictions.png
+	$(VENV)/bin/python tools/report.py $(DEMO)
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
