@@ -29,6 +29,11 @@ def place_embeddings(embeddings: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: There are fewer than five embeddings.
+
+    Example:
+        >>> import numpy as np
+        >>> place_embeddings(np.arange(24.).reshape(8, 3)).shape
+        (8, 2)
     """
     if len(embeddings) < _FEWEST:
         raise ValueError(

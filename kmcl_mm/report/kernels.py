@@ -55,6 +55,16 @@ class KernelDistances:
 
     Args:
         num_labels: Number of labels K.
+
+    Example:
+        The second image has neither label, and does not count.
+
+        >>> import torch
+        >>> distances = KernelDistances(2)
+        >>> mean, target = torch.tensor([[0., 4.], [0., 9.]]), torch.tensor([[1, 0], [0, 0]])
+        >>> distances.add(torch.zeros(2, 3), mean, torch.ones(2, 2), target)
+        >>> distances.similarity().distance[0, 1].item()
+        6.0
     """
 
     def __init__(self, num_labels: int) -> None:

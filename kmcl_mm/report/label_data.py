@@ -70,6 +70,13 @@ def most_frequent(counts: LabelCounts, most: int) -> np.ndarray:
 
     Returns:
         Indices of labels that an image has, the most frequent first.
+
+    Example:
+        >>> import numpy as np
+        >>> together = np.diag([1, 0, 3])
+        >>> counts = LabelCounts(4, together.diagonal(), np.full(3, 4), together, np.array([1, 1, 1, 1]), 0)
+        >>> most_frequent(counts, 5).tolist()
+        [2, 0]
     """
     order = np.argsort(-counts.positives, kind='stable')
     return order[counts.positives[order] > 0][:most]

@@ -64,6 +64,12 @@ def find_best_checkpoint(work_dir: Path) -> Path:
 
     Raises:
         ValueError: There is none.
+
+    Example:
+        >>> folder = getfixture('tmp_path')
+        >>> (folder / 'best_mAP_epoch_9.pth').touch()
+        >>> find_best_checkpoint(folder).name
+        'best_mAP_epoch_9.pth'
     """
     newest = _newest(work_dir.glob(_BEST))
     if newest is None:
@@ -110,6 +116,14 @@ def read_curves(work_dir: Path) -> Curves:
 
     Returns:
         The curves.
+
+    Example:
+        >>> log = getfixture('tmp_path') / '20260101_120000/vis_data/scalars.json'
+        >>> log.parent.mkdir(parents=True)
+        >>> _ = log.write_text('{"loss": 3.5, "loss_asl": 3.5, "epoch": 1, "iter": 10, "step": 10}')
+        >>> read_curves(log.parents[2]).losses
+            loss_asl
+        10       3.5
     """
     losses: Dict[int, Dict[str, Any]] = {}
     validations: Dict[int, Dict[str, Any]] = {}
