@@ -64,6 +64,7 @@ def _describe(name: str, scores: pd.DataFrame) -> str:
 
 
 def _draw_curve(chart: figure, values: pd.Series, color: str, unit: str, digits: str, **settings) -> None:
+    chart.xaxis.ticker.min_interval = 1
     data = dict(x=values.index.to_numpy(), y=values.to_numpy())
     line = chart.line('x', 'y', source=data, color=color, line_width=2, **settings)
     marks = chart.scatter('x', 'y', source=line.data_source, color=color, size=5, **settings)

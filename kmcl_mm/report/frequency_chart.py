@@ -13,6 +13,8 @@ from .style import ACCENT, COLORS, INK, add_tooltips, new_chart
 
 # So many of the labels with the lowest average precision have their name in the chart.
 _NAMED = 3
+# The axis of the numbers of images is logarithmic where the highest is so many times the lowest.
+_WIDE = 5
 
 
 def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) -> Dict[str, figure]:
@@ -36,9 +38,11 @@ def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) ->
         name=[evaluation.labels[k] for k in shown],
         positives=(evaluation.target == 1).sum(dim=0).numpy()[shown],
     )
-    chart = new_chart(
-        f'{data.split} images with the label', 'average precision in percent', height=360, x_axis_type='log'
-    )
+    is_log = columns['x'].max() >= _WIDE * columns['x'].min()
+    kind = dict(x_axis_type='log') if is_log else {}
+    chart = new_chart(f'{data.split} images with the label', 'average precision in percent', height=360, **kind)
+    if is_log:
+        chart.xaxis.ticker = [step * 10**power for power in range(7) for step in (1, 2, 5)]
     chart.y_range.start, chart.y_range.end = max(0, 10 * (columns['y'].min() // 10) - 10), 103
     chart.x_range.range_padding = 0.15
     dots = chart.scatter('x', 'y', source=columns, size=10, color=COLORS[0], fill_alpha=0.6)
