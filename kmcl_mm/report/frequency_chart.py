@@ -11,8 +11,9 @@ from .label_data import LabelData
 from .results import Results
 from .style import ACCENT, COLORS, INK, add_tooltips, new_chart
 
-# So many of the labels with the lowest average precision have their name in the chart.
-_NAMED = 3
+# So many of the labels with the lowest average precision have their name in the chart; of many labels the names of
+# none, since they would lie on other dots.
+_NAMED, _MANY = 3, 40
 # The axis of the numbers of images is logarithmic where the highest is so many times the lowest.
 _WIDE = 5
 
@@ -55,7 +56,7 @@ def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) ->
     add_tooltips(chart, [dots], tooltips)
     mean = Span(location=results.mean_average_precision, dimension='width', line_color=ACCENT, line_dash='dashed')
     chart.add_layout(mean)
-    lowest = np.argsort(columns['y'], kind='stable')[:_NAMED]
+    lowest = np.argsort(columns['y'], kind='stable')[: _NAMED if len(shown) <= _MANY else 0]
     named = ColumnDataSource({name: [values[place] for place in lowest] for name, values in columns.items()})
     style = dict(text_font_size='12px', text_color=INK, text_align='center', text_baseline='bottom', y_offset=6)
     chart.add_layout(LabelSet(x='x', y='y', text='name', source=named, **style))
