@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, Tuple
 
 from mmengine.logging import MMLogger
 
-from benchmarks.voc07.fine_tuned import best_rate, run_fine_tuned
+from benchmarks.voc07.fine_tuned import EPOCHS, best_rate, run_fine_tuned
 from benchmarks.voc07.frozen import chosen_settings, run_ablations, run_frozen
 from benchmarks.voc07.gradients import measure_forces
 from benchmarks.voc07.runs import Run
@@ -38,6 +38,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=[*PARTS], help='what to run (all)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4], help='of the heads')
     parser.add_argument('--fine-tuned-seeds', nargs='+', type=int, default=[0, 1], help='of the whole networks')
+    parser.add_argument(
+        '--shares', nargs='+', type=float, choices=EPOCHS, default=[*EPOCHS], help='of the images, for whole networks'
+    )
     return parser.parse_args()
 
 

@@ -29,7 +29,7 @@ CONFIGS = {
 # Learning rates: every form is given the best of these, by its mAP on the validation images.
 RATES = (3e-4, 1e-3)
 # Epochs for a share of the training images.
-EPOCHS = {0.1: 20, 1.0: 4}
+EPOCHS = {0.1: 12, 1.0: 4}
 
 
 def run_fine_tuned(args: argparse.Namespace) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
@@ -38,7 +38,7 @@ def run_fine_tuned(args: argparse.Namespace) -> Iterator[Tuple[Tuple[float, str,
     Yields:
         The share, the form's name and the seed; and the run.
     """
-    for share in EPOCHS:
+    for share in args.shares:
         for name in CONFIGS:
             rate = best_rate(args, share, name)
             for seed in args.fine_tuned_seeds:
@@ -56,7 +56,8 @@ def _run(args: argparse.Namespace, name: str, share: float, rate: float, seed: i
     options = {
         **options_of(args.data_root, args.checkpoint),
         'train_dataloader.dataset.split': train,
-        'train_dataloader.dataset.fraction': share,
+        # `train` is half of `trainval`: a share of as many images.
+        'train_dataloader.dataset.fraction': min(share if train == 'trainval' else 2 * share, 1.0),
         'train_dataloader.dataset.fraction_seed': seed,
         'test_dataloader.dataset.split': test,
         'train_cfg.max_epochs': EPOCHS[share],
