@@ -27,6 +27,7 @@ MAY_IMPORT = dict(
     conversion={'engine', 'errors', 'files', 'models'},
     inference={'config', 'conversion', 'datasets', 'files', 'functional', 'host'},
     webapp={'inference'},
+    report={'analysis', 'evaluation', 'files', 'functional', 'inference'},
     zoo={'config', 'conversion', 'host'},
     __init__={'config', 'datasets', 'engine', 'evaluation', 'host', 'models', 'version', 'zoo'},
 )

@@ -57,7 +57,7 @@ class KMCLHead(MultiLabelClsHead):
             and each kernel has M means and variances. 'isotropic': the embedding is the features themselves, M = D, and
             each kernel has one mean and one variance for all dimensions.
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
-            raw variance a dimension, or one in all, shared by all labels. :mod:`kmcl_mm.models.similarities` has them.
+            raw variance a dimension, or one in all, shared by all labels. ``kmcl_mm/models/similarities.py`` has them.
         embedding_channels: Width M of the projection. Not used with 'isotropic'.
         kernels: 'mapped': means and variances are maps of the embedding, as published. 'embedding' (anisotropic and
             bhattacharyya only): the kernel of every label has the embedding itself as its mean and the variance 1, so

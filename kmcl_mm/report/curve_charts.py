@@ -1,6 +1,6 @@
 """Charts of the training: losses and mAP."""
 
-from typing import Dict
+from typing import Any, Dict
 
 import pandas as pd
 from bokeh.plotting import figure
@@ -63,7 +63,7 @@ def _describe(name: str, scores: pd.DataFrame) -> str:
     return f'{short}, averaged weights' if f'{name}_origin' in scores else short
 
 
-def _draw_curve(chart: figure, values: pd.Series, color: str, unit: str, digits: str, **settings) -> None:
+def _draw_curve(chart: figure, values: pd.Series, color: str, unit: str, digits: str, **settings: Any) -> None:
     chart.xaxis.ticker.min_interval = 1
     data = dict(x=values.index.to_numpy(), y=values.to_numpy())
     line = chart.line('x', 'y', source=data, color=color, line_width=2, **settings)

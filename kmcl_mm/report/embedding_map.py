@@ -1,6 +1,6 @@
 """A map of the embeddings in two dimensions, with the images."""
 
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import numpy as np
 from bokeh.layouts import column
@@ -98,8 +98,8 @@ def draw_map(evaluation: Evaluation, frequent: np.ndarray) -> Dict[str, LayoutDO
     return dict(map=column(choice, chart, sizing_mode='stretch_width'))
 
 
-def _listed(labels: List[str], is_listed: np.ndarray) -> str:
-    return ', '.join(labels[k] for k in np.flatnonzero(is_listed)) or 'no label'
+def _listed(labels: Tuple[str, ...], is_listed: np.ndarray) -> str:
+    return ', '.join(labels[k] for k in np.flatnonzero(is_listed).tolist()) or 'no label'
 
 
 def _group(present: List[int], in_color: List[int]) -> str:

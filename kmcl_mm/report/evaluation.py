@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -94,15 +94,14 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
     """
     check_at_least('max_images', max_images, 1)
     model, content = load_classifier(cfg, checkpoint)
-    labels = label_names(content, cfg, model.head)
+    labels = label_names(content, checkpoint, cfg, model.head)
     thresholds = thresholds_of(model, labels)
     topk = model.head.topk if thresholds is None else None
     loader = _test_loader(cfg)
-    drawn = np.sort(np.random.default_rng(0).permutation(len(loader.dataset))[:max_images])
-    is_drawn = np.zeros(len(loader.dataset), dtype=bool)
-    is_drawn[drawn] = True
-    has_kernels = hasattr(model.head, 'mixture')
-    kernels = KernelDistances(len(labels)) if has_kernels else None
+    order = np.random.default_rng(0).permutation(len(loader.dataset))
+    is_drawn = np.isin(np.arange(len(order)), order[:max_images])
+    drawn = np.flatnonzero(is_drawn)
+    kernels = KernelDistances(len(labels)) if hasattr(model.head, 'mixture') else None
 
     heard: List[Tuple[Tensor, ...]] = []
     hook = model.head.register_forward_hook(lambda head, arguments, output: heard.append(arguments[0]))
@@ -113,7 +112,7 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
         features = heard.pop()
         chosen = torch.from_numpy(np.flatnonzero(is_drawn[len(samples) : len(samples) + len(predictions)]))
         embeddings.append(model.head.pre_logits(features)[chosen].cpu())
-        if has_kernels:
+        if kernels is not None:
             mixture = model.head.mixture(features)
             entropies.append(responsibility_entropy(*mixture).cpu())
             target = _targets(predictions, UNKNOWN)
@@ -133,14 +132,14 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
         predicted=torch.stack([label_to_onehot(s.pred_label, len(labels)).cpu() == 1 for s in samples]),
         thresholds=thresholds,
         indecision=np.array([indecision(row, thresholds, topk) for row in scores.numpy()]),
-        entropy=torch.cat(entropies).numpy() if has_kernels else None,
+        entropy=torch.cat(entropies).numpy() if kernels is not None else None,
         drawn=drawn,
         embeddings=torch.cat(embeddings).numpy(),
         kernels=kernels,
     )
 
 
-def _test_loader(cfg: Config):
+def _test_loader(cfg: Config) -> Any:
     """The loader of the test images, in their order."""
     if 'test_dataloader' not in cfg:
         raise ValueError('Expected the configuration to have a `test_dataloader`, but it has none.')

@@ -4,7 +4,7 @@ from typing import List, NamedTuple
 
 import numpy as np
 
-from ..webapp.uncertainty import KERNELS, SCORES, Measure
+from ..inference.measures import KERNELS, SCORES, Measure
 from .evaluation import Evaluation
 from .pictures import as_data_uri
 

@@ -1,6 +1,6 @@
 """A chart of each label's average precision against its frequency."""
 
-from typing import Dict
+from typing import Any, Dict
 
 import numpy as np
 from bokeh.models import ColumnDataSource, LabelSet, Span
@@ -33,7 +33,7 @@ def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) ->
     shown = np.flatnonzero(~np.isnan(precision) & (frequency > 0))
     if not len(shown):
         return {}
-    columns = dict(
+    columns: Dict[str, Any] = dict(
         x=frequency[shown],
         y=precision[shown],
         name=[evaluation.labels[k] for k in shown],

@@ -55,7 +55,7 @@ def _as_split(labels: Tuple[str, ...], target: Tensor) -> Split:
         classes=labels,
         labels=[np.flatnonzero(row == 1) for row in rows],
         unjudged=[np.flatnonzero(row == UNKNOWN) for row in rows],
-        paths=None,
+        paths=[],
         patients=None,
         annotated_sizes=[None] * len(rows),
     )

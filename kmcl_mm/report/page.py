@@ -1,7 +1,7 @@
 """The page of the report."""
 
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from bokeh.embed import components
 from bokeh.models import LayoutDOM
@@ -19,7 +19,7 @@ from .frequency_chart import draw_frequency
 from .label_data import LabelData, most_frequent, order_by_cooccurrence, read_label_data
 from .pair_charts import draw_cooccurrence, draw_similarity, rank_correlation
 from .precision_recall_chart import draw_precision_recall
-from .results import measure
+from .results import Results, measure
 from .threshold_chart import draw_thresholds, threshold_curves
 from .work_dir import find_start, read_curves
 
@@ -131,7 +131,7 @@ def draw_pairs(evaluation: Evaluation, data: LabelData) -> Pairs:
     return Pairs(charts, len(order), correlation)
 
 
-def _label_rows(evaluation: Evaluation, data: LabelData, results) -> list:
+def _label_rows(evaluation: Evaluation, data: LabelData, results: Results) -> List[Tuple]:
     """Name, images of the data, test images, and average precision of each label, by rising average precision."""
     positives = (evaluation.target == 1).sum(dim=0).tolist()
     rows = zip(evaluation.labels, data.counts.positives.tolist(), positives, results.average_precision.tolist())

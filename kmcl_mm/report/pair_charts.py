@@ -1,6 +1,6 @@
 """Two charts of pairs of labels: how often they occur together, and how alike their kernels are."""
 
-from typing import List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from bokeh.models import ColorBar, LinearColorMapper
@@ -18,7 +18,7 @@ _FIELD_HEIGHT, _FIELD_WIDTH = 14, 11
 _NAMES = 100
 
 
-def draw_cooccurrence(data: LabelData, labels: List[str], order: List[int]) -> figure:
+def draw_cooccurrence(data: LabelData, labels: Sequence[str], order: List[int]) -> figure:
     """How many of the images with the row's label have the column's as well.
 
     Args:
@@ -35,7 +35,7 @@ def draw_cooccurrence(data: LabelData, labels: List[str], order: List[int]) -> f
     return _draw_pairs(percent, together, [labels[k] for k in order], Blues256[::-1], 'percent', tooltips)
 
 
-def draw_similarity(similarity: Similarity, labels: List[str], order: List[int]) -> figure:
+def draw_similarity(similarity: Similarity, labels: Sequence[str], order: List[int]) -> figure:
     """How alike the kernels of the row's and the column's label are.
 
     Args:
@@ -86,7 +86,7 @@ def _draw_pairs(
     """A field for each pair; those of a label with itself, and of pairs without a value, are left empty."""
     number = len(names)
     row, column = np.nonzero(~np.eye(number, dtype=bool) & ~np.isnan(values))
-    data = dict(
+    data: Dict[str, Any] = dict(
         x=column,
         y=row,
         value=values[row, column].astype(np.float32),
@@ -95,8 +95,8 @@ def _draw_pairs(
         column=[names[place] for place in column],
     )
     chart = new_chart(
-        None,
-        None,
+        '',
+        '',
         height=_FIELD_HEIGHT * number + 190,
         min_width=_FIELD_WIDTH * number + _NAMES,
         x_range=(-0.5, number - 0.5),

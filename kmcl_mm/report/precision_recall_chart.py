@@ -1,6 +1,6 @@
 """Curves of precision against recall, one a label."""
 
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 from bokeh.layouts import column
@@ -44,7 +44,7 @@ def draw_precision_recall(evaluation: Evaluation, frequent: np.ndarray, results:
         )
         look = dict(color=COLORS[number], line_width=2) if number < len(COLORS) else dict(color=QUIET, level='underlay')
         lines.append(chart.line('recall', 'precision', source=data, **look))
-    nothing = dict(recall=[], precision=[], name=[])
+    nothing: Dict[str, List] = dict(recall=[], precision=[], name=[])
     chosen = chart.line('recall', 'precision', source=nothing, color=INK, line_width=4, visible=False)
     tooltips = [('label', '@name'), ('precision', '@precision{0.0} %'), ('recall', '@recall{0.0} %')]
     add_tooltips(chart, [*lines, chosen], tooltips, line_policy='nearest')

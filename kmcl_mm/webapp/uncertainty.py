@@ -5,31 +5,8 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..inference import Prediction
+from ..inference.measures import KERNELS, SCORES, Measure
 from ..inference.similar import ImageIndex
-
-
-class Measure(NamedTuple):
-    """A measure of how unsure a prediction is.
-
-    Attributes:
-        attribute: Its name in a prediction and in an index of similar images.
-        title: What the page calls it.
-        meaning: A sentence about when it is high.
-    """
-
-    attribute: str
-    title: str
-    meaning: str
-
-
-KERNELS = Measure(
-    'uncertainty',
-    'Entropy of the kernels',
-    'High where the kernels of many labels account for the image, 0 where those of one label do.',
-)
-SCORES = Measure(
-    'indecision', 'Indecision of the scores', '1 where a score lies at its threshold, 0 where all are 0 % or 100 %.'
-)
 
 # From which share of the training images with a lower value on the words change.
 _WORDS = ((0.95, 'very high'), (0.8, 'high'), (0.5, 'medium'), (0.0, 'low'))
