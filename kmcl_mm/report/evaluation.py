@@ -101,7 +101,9 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
     order = np.random.default_rng(0).permutation(len(loader.dataset))
     is_drawn = np.isin(np.arange(len(order)), order[:max_images])
     drawn = np.flatnonzero(is_drawn)
-    kernels = KernelDistances(len(labels)) if hasattr(model.head, 'mixture') else None
+    has_kernels = hasattr(model.head, 'mixture')
+    # Kernels at the embedding are the same for all labels.
+    kernels = KernelDistances(len(labels)) if has_kernels and model.head.kernels == 'mapped' else None
 
     heard: List[Tuple[Tensor, ...]] = []
     hook = model.head.register_forward_hook(lambda head, arguments, output: heard.append(arguments[0]))
@@ -112,9 +114,10 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
         features = heard.pop()
         chosen = torch.from_numpy(np.flatnonzero(is_drawn[len(samples) : len(samples) + len(predictions)]))
         embeddings.append(model.head.pre_logits(features)[chosen].cpu())
-        if kernels is not None:
+        if has_kernels:
             mixture = model.head.mixture(features)
             entropies.append(responsibility_entropy(*mixture).cpu())
+        if kernels is not None:
             target = _targets(predictions, UNKNOWN)
             kernels.add(*(part[chosen] for part in (mixture.embedding, mixture.mean, mixture.variance, target)))
         samples += predictions
@@ -132,7 +135,7 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
         predicted=torch.stack([label_to_onehot(s.pred_label, len(labels)).cpu() == 1 for s in samples]),
         thresholds=thresholds,
         indecision=np.array([indecision(row, thresholds, topk) for row in scores.numpy()]),
-        entropy=torch.cat(entropies).numpy() if kernels is not None else None,
+        entropy=torch.cat(entropies).numpy() if has_kernels else None,
         drawn=drawn,
         embeddings=torch.cat(embeddings).numpy(),
         kernels=kernels,

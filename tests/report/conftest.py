@@ -87,6 +87,16 @@ def linear_training(small_cfg, images, tmp_path_factory):  # noqa: F811
     return folder, save_training(folder, cfg, images, {})
 
 
+@pytest.fixture(scope='session')
+def embedding_training(small_cfg, images, tmp_path_factory):  # noqa: F811
+    """Folder of a training of a head with its kernels at the embedding."""
+    folder = tmp_path_factory.mktemp('embedding') / 'run'
+    cfg = copy.deepcopy(small_cfg)
+    cfg.model.head.kernels = 'embedding'
+    save_training(folder, cfg, images, {})
+    return folder
+
+
 def best(folder):
     (path,) = folder.glob('best_*.pth')
     return path

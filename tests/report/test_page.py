@@ -44,9 +44,17 @@ def test_a_linear_head_by_topk_without_a_log(report, linear_training):
     status, output = report(folder, '--cfg-options', 'model.head.thr=None')
     assert status == 0, output
     page = (folder / 'report.html').read_text(encoding='utf-8')
-    assert 'This head has no kernels' in page and 'How the similarity' not in page
+    assert 'The labels have no kernels of their own' in page and 'How the similarity' not in page
     assert 'no log of the training' in page and 'no log of a validation' in page
     assert 'there are no CF1 and OF1' in page and 'Entropy of the kernels' not in page
+
+
+def test_kernels_at_the_embedding(report, embedding_training):
+    status, output = report(embedding_training)
+    assert status == 0, output
+    page = (embedding_training / 'report.html').read_text(encoding='utf-8')
+    assert 'The labels have no kernels of their own' in page and 'How the similarity' not in page
+    assert 'Entropy of the kernels' in page
 
 
 def test_without_a_test_image_that_has_a_label(report, training, images, tmp_path):
