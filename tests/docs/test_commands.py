@@ -20,6 +20,7 @@ from torch.distributed.run import parse_args as parse_launch
 from tests.conftest import ROOT
 from tests.docs.child import run_python
 from tests.docs.pages import commands
+from tests.docs.workplace import best_checkpoint
 from tests.webapp.conftest import free_port
 
 # Programs that are not run here: why, and what runs them. Their arguments are parsed all the same, where they have any.
@@ -82,19 +83,11 @@ def _filled_in(words: Sequence[str], folder: Path) -> List[str]:
     if 'reference_to_kmcl.py' in words[0]:
         known.update(IN='published.pth', OUT='converted.pth')
     elif re.search(r'\b(CHECKPOINT|OUT)\b', ' '.join(words)):
-        known['CHECKPOINT'] = known['OUT'] = _checkpoint(words, folder)
+        config = next((word for word in words if word.startswith('configs/')), CONFIG)
+        known['CHECKPOINT'] = known['OUT'] = best_checkpoint(folder, config)
     pattern = r'(?<![A-Z_])(' + '|'.join(known) + r')(?![A-Z_])'
     words = [re.sub(pattern, lambda match: known[match[1]], word) for word in words]
     return [path for word in words for path in (sorted(glob.glob(word, root_dir=folder)) or [word])]
-
-
-def _checkpoint(words: Sequence[str], folder: Path) -> str:
-    """The best checkpoint of the configuration that a command names; it is trained once."""
-    config = next((word for word in words if word.startswith('configs/')), CONFIG)
-    pattern = f'work_dirs/{Path(config).stem}/best_*.pth'
-    if not glob.glob(pattern, root_dir=folder):
-        _run_python(['tools/train.py', config], folder)
-    return glob.glob(pattern, root_dir=folder)[0]
 
 
 def _run_python(words: List[str], folder: Path) -> None:

@@ -1,8 +1,6 @@
 """The Python programs and configurations on the pages run as they stand, but for the names in capitals."""
 
-import glob
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +8,7 @@ from kmcl_mm.config import load_config
 from tests.conftest import ROOT
 from tests.docs.child import run_python
 from tests.docs.pages import PAGES, blocks
+from tests.docs.workplace import best_checkpoint
 
 CUSTOM = 'configs/kmcl_tresnet_m_custom.py'
 # Run by another test, with what they need.
@@ -34,11 +33,7 @@ CONFIGURATIONS = [(page, block) for page, block in BLOCKS if is_configuration(bl
 
 @pytest.mark.parametrize('page, program', PROGRAMS)
 def test_the_program_runs(page, program, workplace):
-    checkpoint = f'work_dirs/{Path(CUSTOM).stem}/best_*.pth'
-    if 'CHECKPOINT' in program:
-        if not glob.glob(checkpoint, root_dir=workplace):
-            assert run_python(['tools/train.py', CUSTOM], workplace).status == 0
-        (checkpoint,) = glob.glob(checkpoint, root_dir=workplace)
+    checkpoint = best_checkpoint(workplace, CUSTOM) if 'CHECKPOINT' in program else ''
     for name, value in dict(CONFIG=repr(CUSTOM), CHECKPOINT=repr(checkpoint), OUT='published.pth').items():
         program = program.replace(name, value)
     (workplace / 'program.py').write_text(program)
@@ -64,5 +59,5 @@ def test_the_lines_to_change_are_in_the_configuration():
 
 
 def test_each_block_has_a_test():
-    rest = [block for _, block in BLOCKS if (_, block) not in PROGRAMS and not is_configuration(block)]
+    rest = [block for page, block in BLOCKS if (page, block) not in PROGRAMS + CONFIGURATIONS]
     assert all(block.startswith('data_root') or any(mark in block for mark in ELSEWHERE) for block in rest)

@@ -16,6 +16,7 @@ from kmcl_mm.datasets import CocoMultiLabel, VOCMultiLabel
 from tests.conftest import ROOT
 from tests.conversion.published import published_checkpoint
 from tests.datasets import layouts
+from tests.docs.child import run_python
 
 IMAGES = 10
 HEIR = """
@@ -49,6 +50,17 @@ def furnish(folder: Path) -> None:
         layouts.draw_images(folder / name, ['1.jpg', '2.jpg'])
     torch.save(timm.create_model('test_resnet').state_dict(), folder / 'weights.pth')
     torch.save(published_checkpoint(kmcl_mm.get_model('kmcl_tresnet_m_coco')), folder / 'published.pth')
+
+
+def best_checkpoint(folder: Path, config: str) -> str:
+    """The newest best checkpoint of a configuration, which is trained where there is none."""
+    work_dir = folder / 'work_dirs' / Path(config).stem
+    found = list(work_dir.glob('best_*[0-9].pth'))
+    if not found:
+        ended = run_python(['tools/train.py', config], folder)
+        assert ended.status == 0, ended.output
+        found = list(work_dir.glob('best_*[0-9].pth'))
+    return str(max(found, key=lambda path: path.stat().st_mtime).relative_to(folder))
 
 
 def _labels_of(index: int, number: int) -> range:
