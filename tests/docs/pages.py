@@ -15,7 +15,7 @@ _BLOCK = re.compile(r'^```(\w*)\n(.*?)^```', flags=re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r'(?<!`)`((?:python|pip|make|tools/\w+\.sh)\s[^`]+)`(?!`)')
 # What bash starts instead of the programs: it writes down the words that it is given.
 _RECORDER = '#!/bin/bash\nprintf "%s\\0" "${0##*/}" "$@" >> "$RECORD"; printf "\\n" >> "$RECORD"\n'
-_PROGRAMS = ('python', 'pip', 'make', 'git', 'cd', 'source')
+_PROGRAMS = ('python', 'pip', 'make', 'git', 'tensorboard', 'cd', 'source')
 
 
 class Command(NamedTuple):

@@ -15,6 +15,8 @@ from unittest import mock
 
 import pytest
 from packaging.requirements import Requirement
+from tensorboard.default import get_plugins
+from tensorboard.program import TensorBoard
 from torch.distributed.run import parse_args as parse_launch
 
 from tests.conftest import ROOT
@@ -30,6 +32,7 @@ ELSEWHERE = {
     'benchmarks.step': 'minutes and 24 GB; tests/test_benchmarks.py measures small cases',
     'benchmarks.loader': 'minutes; tests/test_benchmarks.py measures small cases',
     'benchmarks.inference': 'minutes; tests/test_benchmarks.py measures small cases',
+    'benchmarks.voc07': 'hours, and VOC; tests/test_voc07_benchmark.py runs its parts',
     'benchmarks.voc07.uncertainty': 'minutes and the features of VOC; tests/test_benchmarks.py runs its parts',
     'tests.fuzz': 'tests/fuzz/test_mutated_inputs.py tries the same inputs',
     'tests.kill_training': 'many minutes; tests/test_kill_training.py kills two trainings',
@@ -41,7 +44,13 @@ ELSEWHERE = {
 WITHOUT_ARGUMENTS = ('tests.distributed_training', 'tests.metric_judges')
 CONFIG = 'configs/kmcl_tresnet_m_custom.py'
 PLACEHOLDERS = dict(
-    CONFIG=CONFIG, DIR='work_dirs/resumed', N='2', FILE='weights.pth', FOLDER='photos', REPOSITORY=str(ROOT)
+    CONFIG=CONFIG,
+    DIR='work_dirs/resumed',
+    N='2',
+    FILE='weights.pth',
+    FOLDER='photos',
+    REPOSITORY=str(ROOT),
+    RUN='kmcl_tresnet_m_custom',
 )
 COMMANDS = list(commands())
 
@@ -71,6 +80,8 @@ def _run(words: Sequence[str], folder: Path) -> None:
         subprocess.run(['make', '--dry-run', *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     elif program == 'git':
         subprocess.run([program, *_filled_in(arguments, folder)], cwd=folder, check=True, stderr=subprocess.DEVNULL)
+    elif program == 'tensorboard':
+        TensorBoard(get_plugins()).configure(words)
     elif program == 'cd':
         assert (folder / arguments[0] / 'Makefile').is_file()
     else:

@@ -14,6 +14,7 @@ CUSTOM = 'configs/kmcl_tresnet_m_custom.py'
 # Run by another test, with what they need.
 ELSEWHERE = {
     'def _split': 'tests/datasets/test_table_multilabel.py builds the data sets',
+    'visualizer = dict(': 'tests/report/test_tensorboard.py trains with it',
     'import onnxruntime': 'tests/inference/test_export.py compares the scores',
 }
 BLOCKS = [(str(page.relative_to(ROOT)), block) for page in PAGES for block in blocks(page, 'python')]
