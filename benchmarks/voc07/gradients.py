@@ -110,7 +110,7 @@ def _forces_of_batch(head: KMCLHead, loss_cfg: Dict[str, Any], features: Tensor,
         return Forces(
             *gradients,
             log_kernel(embedding, mean, variance).median().item(),
-            (coefficient > NOTICEABLE)[chosen.expand_as(coefficient)].float().mean().item(),
+            (coefficient > NOTICEABLE).expand_as(chosen)[chosen].float().mean().item(),
             variance.median().item(),
             (losses['loss_contrastive'] / loss_cfg.get('contrastive_weight', 1)).item(),
         )

@@ -40,7 +40,8 @@ def kernel_contrastive_loss(
     image of which label k is unknown is no n of that label, and J is over the labels that are known of both images.
 
     Args:
-        mean: Kernel means (N, K), or (N, M, K).
+        mean: Kernel means (N, K), or (N, M, K). With 1 in the place of K all labels share an image's kernel, whose
+            distances are computed once.
         variance: Kernel variances, positive, of the same shape.
         target: Targets (N, K): 1 present, 0 absent, -1 unknown.
         distance_scale: The factor c of the distance. An isotropic kernel of M equal dimensions has c = M, an
@@ -72,7 +73,8 @@ def kernel_contrastive_loss(
     check_choice('jaccard', jaccard, JACCARD_PLACES)
     check_temperature(temperature)
     check_kernels(mean, variance)
-    check_target(target, (len(mean), mean.shape[-1]))
+    is_shared = mean.shape[-1] == 1
+    check_target(target, (len(mean), target.shape[-1] if is_shared else mean.shape[-1]))
     is_known = (target != UNKNOWN).to(mean.dtype)
     target = (target == 1).to(mean.dtype)
     anchor_images = torch.arange(len(target), device=target.device)[anchors]
@@ -83,7 +85,11 @@ def kernel_contrastive_loss(
     groups = _anchor_kernels(anchor_target)
     labels = torch.cat([group.labels.repeat_interleave(group.images.shape[1]) for group in groups])
     rows = torch.cat([group.images.flatten() for group in groups])
-    distance = pairwise_distance(mean, variance, [KernelGroup(label, anchor_images[row]) for label, row in groups])
+    if is_shared:
+        shared = KernelGroup(labels.new_zeros(1), anchor_images.unsqueeze(0))
+        distance = pairwise_distance(mean, variance, [shared])[rows]
+    else:
+        distance = pairwise_distance(mean, variance, [KernelGroup(label, anchor_images[row]) for label, row in groups])
     coefficient = threshold((-distance_scale * distance).exp(), _MIN_COEFFICIENT, 0)
     similarity = coefficient / temperature
     lowest = torch.finfo(similarity.dtype).min

@@ -101,6 +101,8 @@ def _loss_of_images(
     which keeps its digits where it is small.
     """
     log_kernels = log_kernel(embedding, mean, variance)
+    if log_kernels.shape[1] == 1:
+        log_kernels = log_kernels.expand(-1, logits.shape[-1])
     check_shape('logits', logits, log_kernels.shape, '(N, K) as in `mean`')
     check_target(target, logits.shape)
     if log_min_kernel is not None:

@@ -32,7 +32,7 @@ class KernelMixture(NamedTuple):
     Attributes:
         embedding: Embedding (N, M).
         logits: Logits (N, K); their sigmoids are the mixture coefficients and the scores.
-        mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K).
+        mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K); (N, M, 1) where all labels share a kernel.
         variance: Kernel variances of the same shape, none below 1.
     """
 
@@ -58,7 +58,8 @@ class KMCLHead(MultiLabelClsHead):
             each kernel has one mean and one variance for all dimensions.
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
             raw variance a dimension, or one in all, shared by all labels. ``kmcl_mm/models/similarities.py`` has them.
-        embedding_channels: Width M of the projection. Not used with 'isotropic'.
+        embedding_channels: Width M of the projection. Not used with 'isotropic'. None, with ``kernels='embedding'``
+            only: there is no projection, M = D, and the network predicts as one with a linear head does.
         kernels: 'mapped': means and variances are maps of the embedding, as published. 'embedding' (anisotropic and
             bhattacharyya only): the kernel of every label has the embedding itself as its mean and the variance 1, so
             that the contrast shapes the embedding and no maps can satisfy it by themselves. The width of the kernels is
@@ -91,7 +92,7 @@ class KMCLHead(MultiLabelClsHead):
         in_channels: int,
         covariance: str = 'anisotropic',
         similarity: str = 'bhattacharyya',
-        embedding_channels: int = 128,
+        embedding_channels: Optional[int] = 128,
         loss: Union[Dict, nn.Module] = dict(type='KMCLLoss'),
         thr: Optional[float] = 0.8,
         topk: Optional[int] = None,
@@ -110,9 +111,15 @@ class KMCLHead(MultiLabelClsHead):
                 f'Expected argument `similarity` to be one of {tuple(SIMILARITIES[covariance])} with '
                 f'covariance={covariance!r}, but got {similarity!r}.'
             )
-        for name, value in dict(
-            num_classes=num_classes, in_channels=in_channels, embedding_channels=embedding_channels
-        ).items():
+        if embedding_channels is None and kernels != 'embedding':
+            raise ValueError(
+                "Expected argument `embedding_channels` to be a number with kernels='mapped', but got None. Maps of so "
+                "many dimensions would be larger than the network; without a projection take kernels='embedding'."
+            )
+        sizes: Dict[str, Any] = dict(num_classes=num_classes, in_channels=in_channels)
+        if embedding_channels is not None:
+            sizes['embedding_channels'] = embedding_channels
+        for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'Expected argument `{name}` to be a positive integer, but got {value!r}.')
         if thr is not None and not 0 <= thr <= 1:
@@ -131,15 +138,16 @@ class KMCLHead(MultiLabelClsHead):
         self.similarity = similarity
         self.kernels = kernels
 
-        if covariance == 'isotropic':
-            self.embedding_channels, mean_channels = in_channels, num_classes
+        if covariance == 'isotropic' or embedding_channels is None:
+            self.embedding_channels = in_channels
             self.embedding: nn.Module = nn.Identity()
         else:
-            self.embedding_channels, mean_channels = embedding_channels, embedding_channels * num_classes
+            self.embedding_channels = embedding_channels
             self.embedding = nn.Linear(in_channels, embedding_channels)
         self.logits = nn.Linear(self.embedding_channels, num_classes)
         if kernels == 'mapped':
-            self.mean = nn.Linear(self.embedding_channels, mean_channels)
+            mean_channels = 1 if covariance == 'isotropic' else self.embedding_channels
+            self.mean = nn.Linear(self.embedding_channels, mean_channels * num_classes)
             self._variance_shape = SIMILARITIES[covariance][similarity](self.embedding_channels, num_classes)
             self.variance = nn.Linear(self.embedding_channels, math.prod(self._variance_shape))
 
@@ -187,7 +195,7 @@ class KMCLHead(MultiLabelClsHead):
         """
         embedding = self.pre_logits(feats)
         if self.kernels == 'embedding':
-            mean = embedding.unsqueeze(2).expand(-1, -1, self.num_classes)
+            mean = embedding.unsqueeze(2)
             return KernelMixture(embedding, self.logits(embedding), mean, torch.ones_like(mean))
         mean = self.mean(embedding)
         raw_variance = self.variance(embedding)

@@ -128,7 +128,7 @@ class KMCLLoss(nn.Module):
         Args:
             embedding: Embedding (N, M).
             logits: Logits (N, K).
-            mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K).
+            mean: Kernel means, isotropic (N, K) or anisotropic (N, M, K), or (N, M, 1) where all labels share a kernel.
             variance: Kernel variances, positive, of the same shape.
             target: Targets (N, K): 1 present, 0 absent, -1 unknown.
 
@@ -194,4 +194,5 @@ class KMCLLoss(nn.Module):
         if self.covariance == 'isotropic':
             check_shape('mean', mean, logits.shape, '(N, K) with covariance="isotropic"')
         else:
-            check_shape('mean', mean, (*embedding.shape, logits.shape[1]), '(N, M, K) with covariance="anisotropic"')
+            labels = 1 if mean.shape[-1:] == (1,) else logits.shape[1]
+            check_shape('mean', mean, (*embedding.shape, labels), '(N, M, K) with covariance="anisotropic"')

@@ -92,9 +92,19 @@ def test_kernels_at_the_embedding():
     head.init_weights()
     assert sorted(dict(head.named_children())) == ['embedding', 'logits', 'loss_module']
     mixture = head.mixture((torch.randn(3, 12),))
-    assert mixture.mean.shape == mixture.variance.shape == (3, 8, 5)
-    assert all(mixture.mean[..., label].equal(mixture.embedding) for label in range(5))
+    assert mixture.mean.shape == mixture.variance.shape == (3, 8, 1)
+    assert mixture.mean[..., 0].equal(mixture.embedding)
     assert mixture.variance.eq(1).all()
+
+
+def test_kernels_at_the_features():
+    """Without a projection the network predicts as one with a linear head, and is contrasted by its features."""
+    head = build_head(kernels='embedding', embedding_channels=None)
+    feats = (torch.randn(3, 12),)
+    mixture = head.mixture(feats)
+    assert mixture.embedding is feats[0] and mixture.mean.shape == (3, 12, 1)
+    assert [name for name, _ in head.named_parameters()] == ['logits.weight', 'logits.bias']
+    assert head(feats).equal(torch.nn.functional.linear(feats[0], head.logits.weight, head.logits.bias))
 
 
 def test_kernels_at_the_embedding_are_contrasted_by_its_distances():
@@ -109,6 +119,21 @@ def test_kernels_at_the_embedding_are_contrasted_by_its_distances():
     first = torch.nn.functional.cross_entropy(similarity[0, [1, 2]], torch.tensor(0))
     second = torch.nn.functional.cross_entropy(similarity[1, [0, 2]], torch.tensor(0))
     torch.testing.assert_close(loss, (first + second) / 3)
+
+
+@pytest.mark.parametrize('variant', ['reference', 'exact'])
+def test_a_shared_kernel_is_that_of_every_label(variant):
+    torch.manual_seed(0)
+    loss = KMCLLoss(variant=variant).double()
+    embedding, mean = torch.randn(6, 4, dtype=torch.float64), torch.randn(6, 4, 1, dtype=torch.float64)
+    logits, variance = torch.randn(6, 5, dtype=torch.float64), 1 + torch.rand(6, 4, 1, dtype=torch.float64)
+    target = torch.randint(-1, 2, (6, 5)).double()
+    arguments = [part.requires_grad_() for part in (embedding, logits, mean, variance)]
+    shared = loss(*arguments, target)
+    of_each = loss(embedding, logits, *(part.expand(-1, -1, 5) for part in (mean, variance)), target)
+    torch.testing.assert_close(shared, of_each)
+    for ours, theirs in zip(*(torch.autograd.grad(sum(losses.values()), arguments) for losses in (shared, of_each))):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_kernels_at_the_embedding_train_every_parameter():
@@ -179,6 +204,7 @@ def test_variances_are_float32_in_a_half_precision_network():
         (dict(covariance='anisotropic', similarity='rbf'), "`similarity`.*'mahalanobis'.*anisotropic.*but got 'rbf'"),
         (dict(covariance='diagonal', loss=dict(type='KMCLLoss')), "`covariance`.*but got 'diagonal'"),
         (dict(similarity='cosine'), "`similarity`.*but got 'cosine'"),
+        (dict(embedding_channels=None), "`embedding_channels`.*kernels='mapped', but got None.*kernels='embedding'"),
         (dict(kernels='tied'), "`kernels`.*but got 'tied'"),
         (
             dict(kernels='embedding', similarity='mahalanobis'),
