@@ -3,14 +3,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
 from sklearn.metrics import average_precision_score
 
-from benchmarks.voc07 import frozen, gradients
+from benchmarks.voc07 import fine_tuned, frozen, gradients
 from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen import Features, Part, with_schedule
 from benchmarks.voc07.runs import Run, file_name, kept
 from benchmarks.voc07.statistics import average_precisions, mean_average_precision, paired_difference
 from benchmarks.voc07.tables import comparison_table, write_table
+from kmcl_mm.config import load_config
+from tests.conftest import ROOT
 
 
 def drawn_run(seed, noise=1.0, images=200, labels=3):
@@ -122,6 +127,20 @@ def test_a_table_takes_its_place_in_a_page(tmp_path):
     assert page.read_text() == 'before\n<!-- begin frozen -->\n| new |\n<!-- end frozen -->\nafter\n'
     with pytest.raises(ValueError, match='begin gradients'):
         write_table(page, 'gradients', '')
+
+
+@pytest.mark.parametrize('name', fine_tuned.CONFIGS)
+def test_the_fine_tuned_forms_differ_in_the_head_alone(name):
+    folder = ROOT / 'benchmarks/voc07/configs'
+    cfg = load_config(folder / fine_tuned.CONFIGS[name])
+    init_default_scope('mmpretrain')
+    head = MODELS.build(cfg.model.head)
+    losses = head.loss((torch.rand(4, 1280),), [DataSample().set_gt_score(row) for row in torch.eye(20)[:4]])
+    assert sum(losses.values()).isfinite()
+    baseline = load_config(folder / 'fine_tuned_asl.py')
+    for part in (cfg, baseline):
+        part.model.pop('head')
+    assert all(cfg[key] == baseline[key] for key in baseline if key not in ('_base_', 'filename'))
 
 
 def test_all_shares_have_forms_and_epochs():

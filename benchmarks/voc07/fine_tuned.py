@@ -22,9 +22,10 @@ from kmcl_mm.inference import load_classifier, predict
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
     'asymmetric loss, linear': 'fine_tuned_asl.py',
+    'KMCL, kernels at the features': 'fine_tuned_kmcl_features.py',
     'asymmetric loss, projected': 'fine_tuned_asl_projected.py',
-    'KMCL anisotropic, reference': 'fine_tuned_kmcl.py',
     'KMCL, kernels at the embedding': 'fine_tuned_kmcl_embedding.py',
+    'KMCL anisotropic, reference': 'fine_tuned_kmcl.py',
 }
 # Learning rates: every form is given the best of these, by its mAP on the validation images.
 RATES = (3e-4, 1e-3)
