@@ -13,7 +13,7 @@ from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen import Features, Part, with_schedule
 from benchmarks.voc07.runs import Run, file_name, kept
 from benchmarks.voc07.statistics import average_precisions, mean_average_precision, paired_difference
-from benchmarks.voc07.tables import comparison_table, write_table
+from benchmarks.voc07.tables import comparison_table, forces_table, write_table
 from kmcl_mm.config import load_config
 from tests.conftest import ROOT
 
@@ -118,6 +118,17 @@ def test_the_cut_keeps_the_contrast_from_the_embedding(small):
         losses['loss_contrastive'].backward()
         assert (head.embedding.weight.grad is not None) == reaches
         assert head.mean.weight.grad.abs().max() > 0
+
+
+def test_the_forces_before_and_after_a_training(small, monkeypatch):
+    monkeypatch.setattr(gradients, 'NAMES', ('KMCL anisotropic, exact', 'KMCL, kernels at the embedding'))
+    monkeypatch.setattr(gradients, 'EPOCHS', {1.0: 1})
+    forces = dict(gradients.measure_forces(small))
+    assert [key[1] for key in forces] == ['before', 'after', 'after, maps cut off', 'before', 'after']
+    assert all(np.isfinite(force).all() for force in forces.values())
+    contrasts = {key: force.contrast for key, force in forces.items()}
+    assert contrasts.pop(('KMCL anisotropic, exact', 'after, maps cut off')) == 0 < min(contrasts.values())
+    assert len(forces_table(forces).splitlines()) == 2 + len(forces)
 
 
 def test_a_table_takes_its_place_in_a_page(tmp_path):

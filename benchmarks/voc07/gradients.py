@@ -99,7 +99,7 @@ def _forces_of_batch(head: KMCLHead, loss_cfg: Dict[str, Any], features: Tensor,
     features = features.clone().requires_grad_()
     losses = head.loss((features,), [DataSample().set_gt_score(row) for row in target])
     gradients = [
-        torch.autograd.grad(losses[name], features, retain_graph=True)[0].norm().item()
+        torch.autograd.grad(losses[name], features, retain_graph=True, materialize_grads=True)[0].norm().item()
         for name in ('loss_asl', 'loss_reconstruction', 'loss_contrastive')
     ]
     with torch.no_grad():
