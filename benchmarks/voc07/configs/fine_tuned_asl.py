@@ -24,7 +24,8 @@ val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 
 param_scheduler = dict(eta_max=1e-3, end=4)
-train_cfg = dict(max_epochs=4, val_interval=1000)
+# Images are looked at once, after the training.
+train_cfg = dict(max_epochs=4, val_begin=1000)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1, save_best=None))
 custom_hooks = [
     dict(type='ChannelsLastHook'),
