@@ -13,7 +13,13 @@ from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen import Features, Part, with_schedule
 from benchmarks.voc07.runs import Run, file_name, kept
 from benchmarks.voc07.statistics import average_precisions, mean_average_precision, paired_difference
-from benchmarks.voc07.tables import comparison_table, forces_table, write_table
+from benchmarks.voc07.tables import (
+    ASYMMETRIC_TERM,
+    ablation_table,
+    comparison_table,
+    forces_table,
+    write_table,
+)
 from kmcl_mm.config import load_config
 from tests.conftest import ROOT
 
@@ -152,6 +158,15 @@ def test_the_fine_tuned_forms_differ_in_the_head_alone(name):
     for part in (cfg, baseline):
         part.model.pop('head')
     assert all(cfg[key] == baseline[key] for key in baseline if key not in ('_base_', 'filename'))
+
+
+def test_the_ablations_are_compared_seed_by_seed():
+    runs = {(*ASYMMETRIC_TERM, seed): drawn_run(seed) for seed in (0, 1)}
+    runs.update({('Width', '64', seed): drawn_run(seed, noise=0.5) for seed in (0, 1)})
+    *_, term, width = ablation_table(runs).splitlines()
+    assert term.endswith('| +0.00 ± 0.00 |')
+    gains = [mean_average_precision(drawn_run(seed, 0.5)) - mean_average_precision(drawn_run(seed)) for seed in (0, 1)]
+    assert width.endswith(f'| {np.mean(gains):+.2f} ± {np.std(gains, ddof=1):.2f} |')
 
 
 def test_all_shares_have_forms_and_epochs():

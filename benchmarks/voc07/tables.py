@@ -12,6 +12,7 @@ from benchmarks.voc07.statistics import mean_average_precision, paired_differenc
 from kmcl_mm.files import written_whole
 
 BASELINE = 'asymmetric loss, linear'
+ASYMMETRIC_TERM = ('Terms', 'asymmetric')
 
 
 def write_table(page: Path, name: str, table: str) -> None:
@@ -65,12 +66,21 @@ def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tup
 
 
 def ablation_table(runs: Dict[Tuple[str, str, int], Run]) -> str:
-    """Settings changed alone: the mAP on the validation images, by group, setting and seed."""
+    """Settings changed alone, with the mAP on the validation images.
+
+    Args:
+        runs: Runs by group, setting and seed.
+
+    Returns:
+        The table; differences are those of the same seeds, which have the same images.
+    """
+    results = {key: mean_average_precision(run) for key, run in runs.items()}
     rows = []
-    for group, name in dict.fromkeys(key[:2] for key in runs):
-        results = [mean_average_precision(run) for key, run in runs.items() if key[:2] == (group, name)]
-        rows.append((group, name, len(results), _mean_and_spread(results)))
-    return _markdown(('group', 'setting', 'seeds', 'mAP'), rows)
+    for group, name in dict.fromkeys(key[:2] for key in results):
+        own = {seed: result for (*setting, seed), result in results.items() if setting == [group, name]}
+        differences = [result - results[(*ASYMMETRIC_TERM, seed)] for seed, result in own.items()]
+        rows.append((group, name, len(own), _mean_and_spread([*own.values()]), _mean_and_spread(differences, '+')))
+    return _markdown(('group', 'setting', 'seeds', 'mAP', 'against the asymmetric term alone'), rows)
 
 
 def forces_table(forces: Dict[Tuple[str, str], Forces]) -> str:
@@ -85,8 +95,9 @@ def forces_table(forces: Dict[Tuple[str, str], Forces]) -> str:
     return _markdown(header, rows)
 
 
-def _mean_and_spread(values: List[float]) -> str:
-    return f'{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else f'{values[0]:.2f}'
+def _mean_and_spread(values: List[float], sign: str = '-') -> str:
+    mean = f'{np.mean(values):{sign}.2f}'
+    return f'{mean} ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else mean
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
