@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.voc07.runs import Run
 
-RESAMPLINGS = 1000
+RESAMPLINGS = 200
 
 
 class Difference(NamedTuple):
