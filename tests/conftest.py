@@ -1,11 +1,13 @@
 """Material that several tests share."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / 'shared'
@@ -58,3 +60,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip('the real images in shared/data are not here')
     return folder
+
+
+@pytest.fixture(scope='module')
+def browser():
+    """A headless Chromium; the test is skipped where there is none."""
+    path = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    if path is None:
+        pytest.skip('there is no Chromium here (apt-get install chromium)')
+    with sync_playwright() as playwright:
+        # No sandbox, since tests may run as root in a container; nothing that asks for more than the page.
+        switches = 'no-sandbox disable-gpu disable-quic no-first-run disable-background-networking'
+        switches += ' disable-component-update disable-sync'
+        browser = playwright.chromium.launch(executable_path=path, args=[f'--{switch}' for switch in switches.split()])
+        yield browser
+        browser.close()

@@ -11,8 +11,13 @@ from sklearn.metrics import average_precision_score
 from benchmarks.voc07 import fine_tuned, frozen, gradients
 from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen import Features, Part, with_schedule
-from benchmarks.voc07.runs import Run, file_name, kept
-from benchmarks.voc07.statistics import average_precisions, mean_average_precision, paired_difference
+from benchmarks.voc07.runs import Run, kept, path_of
+from benchmarks.voc07.statistics import (
+    average_precisions,
+    mean_average_precision,
+    paired_difference,
+    resampled_mean_average_precisions,
+)
 from benchmarks.voc07.tables import (
     ASYMMETRIC_TERM,
     ablation_table,
@@ -49,32 +54,61 @@ def test_average_precisions_equal_scikit_learns():
 
 def test_a_difference_is_told_from_chance():
     better, worse = [drawn_run(seed, noise=0.5) for seed in range(3)], [drawn_run(seed) for seed in range(3)]
-    difference = paired_difference(better, worse)
+    resampled = [resampled_mean_average_precisions(run) for run in better]
+    others = [resampled_mean_average_precisions(run) for run in worse]
+    difference = paired_difference(resampled, others)
     expected = np.mean([mean_average_precision(run) for run in better]) - np.mean(
         [mean_average_precision(run) for run in worse]
     )
     assert difference.mean == pytest.approx(expected)
     assert 0 < difference.low < difference.mean < difference.high
-    alike = paired_difference(worse, [drawn_run(seed) for seed in range(3, 6)])
+    alike = paired_difference(others, [resampled_mean_average_precisions(drawn_run(seed)) for seed in range(3, 6)])
     assert alike.low < 0 < alike.high
+    assert paired_difference(others, others) == (0, 0, 0)
+
+
+def test_the_interval_is_as_wide_as_the_differences_of_new_images():
+    random = np.random.default_rng(0)
+    target = np.ones((400, 1), int)
+    target[200:] = 0
+    # One positive in four is ranked below all negatives.
+    scores = target + 2 * (target - 1) + random.random(target.shape) - 4 * target * (random.random(target.shape) < 0.25)
+    resampled = resampled_mean_average_precisions(Run(scores, target, 0.5))[1:]
+    drawn = [
+        100 * average_precision_score(target[chosen, 0], scores[chosen, 0])
+        for chosen in np.random.default_rng(5).integers(400, size=(500, 400))
+    ]
+    assert np.quantile(resampled, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(drawn, [0.025, 0.5, 0.975]), abs=1)
 
 
 def test_what_was_run_is_not_run_again(tmp_path):
-    path, made = tmp_path / file_name('a share', 0.25, 'lr 0.001, 1'), []
+    made = []
 
     def train():
         made.append(1)
         return drawn_run(0)
 
-    first, second = kept(path, 'settings', train), kept(path, 'settings', train)
+    path = path_of(tmp_path, 'a share', 0.25, 'lr 0.001, 1', settings='settings')
+    first, second = kept(path, Run, train), kept(path, Run, train)
     assert len(made) == 1 and np.array_equal(first.scores, second.scores) and second.seconds_a_step == 0.5
-    kept(path, 'other settings', train)
-    assert len(made) == 2
+    other = path_of(tmp_path, 'a share', 0.25, 'lr 0.001, 1', settings='other settings')
+    kept(other, Run, train)
+    assert len(made) == 2 and path.is_file() and other.is_file()
 
 
-def test_names_of_files_differ_where_rates_do():
-    names = {file_name('grid', f'{rate:g}-{decay:g}') for rate, decay in GRID}
-    assert len(names) == len(GRID) and all(name.suffix == '.npz' for name in names)
+def test_a_changed_setting_does_not_go_on_with_the_training_of_another(tmp_path, monkeypatch):
+    trained = []
+
+    def train(config, options, work_dir):
+        trained.append(work_dir)
+        return drawn_run(0)
+
+    monkeypatch.setattr(fine_tuned, '_train_and_evaluate', train)
+    args = SimpleNamespace(data_root=tmp_path, checkpoint=tmp_path / 'none.pth', work_dir=tmp_path)
+    for epochs in (4, 4, 5):
+        monkeypatch.setattr(fine_tuned, 'EPOCHS', {1.0: epochs})
+        fine_tuned._run(args, 'asymmetric loss, linear', 1.0, 1e-3, 0, 'trainval', 'test')
+    assert len(trained) == 2 and trained[0] != trained[1]
 
 
 @pytest.fixture
@@ -98,10 +132,15 @@ def test_the_frozen_part_from_heads_to_table(small, monkeypatch):
     forms = {name: FORMS[name] for name in ('asymmetric loss, linear', 'KMCL, kernels at the embedding')}
     monkeypatch.setattr(frozen, 'FORMS', forms)
     monkeypatch.setattr(frozen, 'EPOCHS', {0.25: 10})
-    runs = dict(frozen.run_frozen(small))
+    drawn, draw = [], Part.drawn
+    monkeypatch.setattr(Part, 'drawn', lambda part, share, seed: drawn.append(share) or draw(part, share, seed))
+    chosen = frozen.choose_schedules(small)
+    runs = dict(frozen.run_frozen(small, chosen))
     assert set(runs) == {(0.25, name, seed) for name in forms for seed in (0, 1)}
     assert min(mean_average_precision(run) for run in runs.values()) > 45  # 30 by chance
-    table = comparison_table(runs, dict.fromkeys(frozen.chosen_settings(small), 'rate'))
+    # `train` is half of `trainval`: schedules are chosen with as many images as heads are trained with afterwards.
+    assert drawn == [0.5] * 1 + [0.25] * 4
+    table = comparison_table(runs, dict.fromkeys(chosen, 'rate'))
     assert '| 25% | KMCL, kernels at the embedding | 2 |' in table
 
 
@@ -110,7 +149,7 @@ def test_every_ablation_can_be_trained(form, small):
     cfg = with_schedule(form.load({}), *GRID[0], epochs=1)
     cfg.train_dataloader.batch_size = 8
     part = Part(torch.rand(8, 1280), (torch.rand(8, 20) < 0.2).float())
-    run = frozen._run(small.work_dir / 'a.npz', cfg, part, part, seed=0)
+    run = frozen._run((small.work_dir, 'a'), cfg, part, part, seed=0, share=1.0)
     assert np.isfinite(run.scores).all()
 
 
@@ -130,6 +169,7 @@ def test_the_forces_before_and_after_a_training(small, monkeypatch):
     monkeypatch.setattr(gradients, 'NAMES', ('KMCL anisotropic, exact', 'KMCL, kernels at the embedding'))
     monkeypatch.setattr(gradients, 'EPOCHS', {1.0: 1})
     forces = dict(gradients.measure_forces(small))
+    assert dict(gradients.measure_forces(small)) == forces
     assert [key[1] for key in forces] == ['before', 'after', 'after, maps cut off', 'before', 'after']
     assert all(np.isfinite(force).all() for force in forces.values())
     contrasts = {key: force.contrast for key, force in forces.items()}

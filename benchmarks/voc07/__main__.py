@@ -15,8 +15,8 @@ from typing import Any, Dict, Iterable, Tuple
 
 from mmengine.logging import MMLogger
 
-from benchmarks.voc07.fine_tuned import EPOCHS, best_rate, run_fine_tuned
-from benchmarks.voc07.frozen import chosen_settings, run_ablations, run_frozen
+from benchmarks.voc07.fine_tuned import CONFIGS, EPOCHS, choose_rates, run_fine_tuned
+from benchmarks.voc07.frozen import choose_schedules, run_ablations, run_frozen
 from benchmarks.voc07.gradients import measure_forces
 from benchmarks.voc07.runs import Run
 from benchmarks.voc07.statistics import mean_average_precision
@@ -41,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--shares', nargs='+', type=float, choices=EPOCHS, default=[*EPOCHS], help='of the images, for whole networks'
     )
+    parser.add_argument('--forms', nargs='+', choices=CONFIGS, default=[*CONFIGS], help='of whole networks (all)')
     return parser.parse_args()
 
 
@@ -62,13 +63,19 @@ def ablations(args: argparse.Namespace) -> str:
 
 
 def frozen(args: argparse.Namespace) -> str:
-    runs = _printed(run_frozen(args))
-    return comparison_table(runs, {key: f'{rate:g}, {decay:g}' for key, (rate, decay) in chosen_settings(args).items()})
+    chosen = choose_schedules(args)
+    runs = _printed(run_frozen(args, chosen))
+    settings = {
+        key: f'{cfg.param_scheduler.eta_max:g}, {cfg.optim_wrapper.optimizer.weight_decay:g}'
+        for key, cfg in chosen.items()
+    }
+    return comparison_table(runs, settings)
 
 
 def fine_tuned(args: argparse.Namespace) -> str:
-    runs = _printed(run_fine_tuned(args))
-    return comparison_table(runs, {key[:2]: f'{best_rate(args, *key[:2]):g}' for key in runs})
+    chosen = choose_rates(args)
+    runs = _printed(run_fine_tuned(args, chosen))
+    return comparison_table(runs, {key: f'{rate:g}' for key, rate in chosen.items()})
 
 
 def _printed(results: Iterable[Tuple[Any, Any]]) -> Dict[Any, Any]:

@@ -1,6 +1,7 @@
 """Networks trained end to end by tools/train.py, with all and a tenth of the training images."""
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from benchmarks.voc07.runs import Run, file_name, kept, options_of, settings_of
+from benchmarks.voc07.runs import Run, kept, options_of, path_of, settings_of
 from benchmarks.voc07.statistics import mean_average_precision
 from kmcl_mm.config import load_config
 from kmcl_mm.evaluation.samples import scores_and_target, stack
@@ -33,23 +34,31 @@ RATES = (3e-4, 1e-3)
 EPOCHS = {0.1: 12, 1.0: 4}
 
 
-def run_fine_tuned(args: argparse.Namespace) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
+def choose_rates(args: argparse.Namespace) -> Dict[Tuple[float, str], float]:
+    """The learning rate of each share and form that is best on the validation images."""
+    chosen = {}
+    for share in args.shares:
+        for name in args.forms:
+            results = {rate: mean_average_precision(_run(args, name, share, rate, 0, 'train', 'val')) for rate in RATES}
+            chosen[share, name] = max(results, key=results.__getitem__)
+    return chosen
+
+
+def run_fine_tuned(
+    args: argparse.Namespace, chosen: Dict[Tuple[float, str], float]
+) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
     """Every form with each share of the training images and every seed, evaluated on the test images.
+
+    Args:
+        args: Of the command line.
+        chosen: The learning rate of each share and form.
 
     Yields:
         The share, the form's name and the seed; and the run.
     """
-    for share in args.shares:
-        for name in CONFIGS:
-            rate = best_rate(args, share, name)
-            for seed in args.fine_tuned_seeds:
-                yield (share, name, seed), _run(args, name, share, rate, seed, 'trainval', 'test')
-
-
-def best_rate(args: argparse.Namespace, share: float, name: str) -> float:
-    """The learning rate with which the form is best on the validation images."""
-    runs = {rate: _run(args, name, share, rate, 0, 'train', 'val') for rate in RATES}
-    return max(RATES, key=lambda rate: mean_average_precision(runs[rate]))
+    for (share, name), rate in chosen.items():
+        for seed in args.fine_tuned_seeds:
+            yield (share, name, seed), _run(args, name, share, rate, seed, 'trainval', 'test')
 
 
 def _run(args: argparse.Namespace, name: str, share: float, rate: float, seed: int, train: str, test: str) -> Run:
@@ -67,14 +76,15 @@ def _run(args: argparse.Namespace, name: str, share: float, rate: float, seed: i
         'randomness.seed': seed,
     }
     cfg = load_config(config, options)
-    path = args.work_dir / 'fine_tuned' / file_name(train, share, name, f'{rate:g}', seed)
+    settings = settings_of(cfg, seed=seed, hooks=cfg.custom_hooks, evaluated=cfg.test_dataloader)
+    path = path_of(args.work_dir, 'fine_tuned', train, share, name, f'{rate:g}', seed, settings=settings)
+    return kept(path, Run, functools.partial(_train_and_evaluate, config, options, path.with_suffix('')))
 
-    def run() -> Run:
-        work_dir = path.with_suffix('')
-        _train(config, options, work_dir)
-        return Run(*_evaluate(cfg, work_dir / f'epoch_{EPOCHS[share]}.pth'), _seconds_a_step(work_dir))
 
-    return kept(path, settings_of(cfg, seed=seed, test=test), run)
+def _train_and_evaluate(config: Path, options: Dict[str, Any], work_dir: Path) -> Run:
+    _train(config, options, work_dir)
+    checkpoint = work_dir / f'epoch_{options["train_cfg.max_epochs"]}.pth'
+    return Run(*_evaluate(load_config(config, options), checkpoint), _seconds_a_step(work_dir))
 
 
 def _train(config: Path, options: Dict[str, Any], work_dir: Path) -> None:

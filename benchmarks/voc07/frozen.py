@@ -3,15 +3,15 @@
 import argparse
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 
-from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID, Form
+from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen_features import extract_features, feature_settings, train_head
-from benchmarks.voc07.runs import Run, file_name, kept, options_of, settings_of
+from benchmarks.voc07.runs import Run, kept, options_of, path_of, settings_of
 from benchmarks.voc07.statistics import mean_average_precision
 from kmcl_mm.datasets import VOCMultiLabel
 
@@ -66,20 +66,44 @@ def _paths(data_root: Path, split: str) -> List[str]:
     return [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
 
 
-def run_frozen(args: argparse.Namespace) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
+def choose_schedules(args: argparse.Namespace) -> Dict[Tuple[float, str], Config]:
+    """The configuration of each share and form, with what is best of the grid on the validation images."""
+    features = load_features(args)
+    options = options_of(args.data_root, args.checkpoint)
+    chosen = {}
+    for share, epochs in EPOCHS.items():
+        # `train` is half of `trainval`: a share of as many images.
+        share_of_train = min(2 * share, 1.0)
+        training = features.train.drawn(share_of_train, seed=0)
+        for name, form in FORMS.items():
+            results = []
+            for rate, decay in GRID:
+                cfg = with_schedule(form.load(options), rate, decay, epochs)
+                parts = (args.work_dir, 'frozen', 'grid', share, name, f'{rate:g}-{decay:g}')
+                run = _run(parts, cfg, training, features.val, seed=0, share=share_of_train)
+                results.append((mean_average_precision(run), cfg))
+            chosen[share, name] = max(results, key=lambda result: result[0])[1]
+    return chosen
+
+
+def run_frozen(
+    args: argparse.Namespace, chosen: Dict[Tuple[float, str], Config]
+) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
     """Every form with every share of the training images and every seed, evaluated on the test images.
+
+    Args:
+        args: Of the command line.
+        chosen: The configuration of each share and form.
 
     Yields:
         The share, the form's name and the seed; and the run.
     """
     features = load_features(args)
-    for share in EPOCHS:
-        for name, form in FORMS.items():
-            cfg = _best_of_grid(args, features, share, name, form)
-            for seed in args.seeds:
-                path = args.work_dir / 'frozen' / file_name(share, name, seed)
-                part = features.trainval.drawn(share, seed)
-                yield (share, name, seed), _run(path, cfg, part, features.test, seed, share=share)
+    for (share, name), cfg in chosen.items():
+        for seed in args.seeds:
+            training = features.trainval.drawn(share, seed)
+            parts = (args.work_dir, 'frozen', share, name, seed)
+            yield (share, name, seed), _run(parts, cfg, training, features.test, seed, share=share)
 
 
 def run_ablations(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str, int], Run]]:
@@ -94,20 +118,9 @@ def run_ablations(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str, in
         for name, form in forms.items():
             cfg = with_schedule(form.load(options), *GRID[0], epochs=EPOCHS[0.1])
             for seed in args.seeds:
-                path = args.work_dir / 'ablations' / file_name(group, name, seed)
-                part = features.train.drawn(ABLATION_SHARE, seed)
-                yield (group, name, seed), _run(path, cfg, part, features.val, seed)
-
-
-def chosen_settings(args: argparse.Namespace) -> Dict[Tuple[float, str], Tuple[float, float]]:
-    """Learning rate and weight decay of each share and form, as chosen on the validation images."""
-    features = load_features(args)
-    chosen = {}
-    for share in EPOCHS:
-        for name, form in FORMS.items():
-            cfg = _best_of_grid(args, features, share, name, form)
-            chosen[share, name] = (cfg.param_scheduler.eta_max, cfg.optim_wrapper.optimizer.weight_decay)
-    return chosen
+                training = features.train.drawn(ABLATION_SHARE, seed)
+                parts = (args.work_dir, 'ablations', group, name, seed)
+                yield (group, name, seed), _run(parts, cfg, training, features.val, seed, share=ABLATION_SHARE)
 
 
 def with_schedule(cfg: Config, rate: float, decay: float, epochs: int) -> Config:
@@ -124,19 +137,7 @@ def with_schedule(cfg: Config, rate: float, decay: float, epochs: int) -> Config
     return cfg
 
 
-def _best_of_grid(args: argparse.Namespace, features: Features, share: float, name: str, form: Form) -> Config:
-    """The form with the learning rate and weight decay that are best on the validation images."""
-    options = options_of(args.data_root, args.checkpoint)
-    results = []
-    for rate, decay in GRID:
-        cfg = with_schedule(form.load(options), rate, decay, EPOCHS[share])
-        path = args.work_dir / 'frozen' / file_name('grid', share, name, f'{rate:g}-{decay:g}')
-        run = _run(path, cfg, features.train.drawn(share, seed=0), features.val, seed=0, share=share)
-        results.append((mean_average_precision(run), cfg))
-    return max(results, key=lambda result: result[0])[1]
-
-
-def _run(path: Path, cfg: Config, training: Part, evaluation: Part, seed: int, **others: float) -> Run:
+def _run(parts: Tuple[Any, ...], cfg: Config, training: Part, evaluation: Part, seed: int, share: float) -> Run:
     def train() -> Run:
         start = time.perf_counter()
         head = train_head(cfg, training.features, training.target.clamp(min=0), seed)
@@ -146,4 +147,4 @@ def _run(path: Path, cfg: Config, training: Part, evaluation: Part, seed: int, *
             scores = head((evaluation.features,)).sigmoid().numpy()
         return Run(scores, evaluation.target.numpy(), seconds)
 
-    return kept(path, settings_of(cfg, seed=seed, **others), train)
+    return kept(path_of(*parts, settings=settings_of(cfg, seed=seed, share=share)), Run, train)

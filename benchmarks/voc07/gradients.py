@@ -1,6 +1,8 @@
 """What each loss does to the features: the size of its gradient, the pairs that carry one, and what the maps absorb."""
 
 import argparse
+import copy
+import functools
 from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 import torch
@@ -10,14 +12,16 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from benchmarks.voc07.forms import EPOCHS, FORMS, GRID
-from benchmarks.voc07.frozen import Part, load_features, with_schedule
+from benchmarks.voc07.frozen import Features, Part, load_features, with_schedule
 from benchmarks.voc07.frozen_features import train_head
-from benchmarks.voc07.runs import options_of
+from benchmarks.voc07.runs import kept, options_of, path_of, settings_of
 from kmcl_mm.functional import bhattacharyya_distance
 from kmcl_mm.functional.gaussian import log_kernel
 from kmcl_mm.models import KMCLHead
 
 NAMES = tuple(name for name in FORMS if name.startswith('KMCL'))
+MOMENTS = ('before', 'after', 'after, maps cut off')
+BEFORE, _, CUT_OFF = MOMENTS
 BATCHES, BATCH_SIZE = 8, 64
 # A pair with a smaller coefficient has next to no gradient.
 NOTICEABLE = 0.01
@@ -68,11 +72,21 @@ def measure_forces(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str], 
     features = load_features(args)
     for name in NAMES:
         cfg = with_schedule(FORMS[name].load(options_of(args.data_root, args.checkpoint)), *GRID[0], epochs=EPOCHS[1.0])
-        yield (name, 'before'), _forces(_untrained(cfg), cfg, features.val)
-        yield (name, 'after'), _forces(_trained(cfg, features.train), cfg, features.val)
-        if cfg.model.head.get('kernels') != 'embedding':
-            cfg.model.head.type = 'KMCLHeadWithCutMaps'
-            yield (name, 'after, maps cut off'), _forces(_trained(cfg, features.train), cfg, features.val)
+        for moment in MOMENTS:
+            if moment != CUT_OFF or cfg.model.head.get('kernels') != 'embedding':
+                path = path_of(args.work_dir, 'gradients', name, moment, settings=settings_of(cfg))
+                yield (name, moment), kept(path, Forces, functools.partial(_measure, cfg, moment, features))
+
+
+def _measure(cfg: Config, moment: str, features: Features) -> Forces:
+    cfg = copy.deepcopy(cfg)
+    if moment == CUT_OFF:
+        cfg.model.head.type = 'KMCLHeadWithCutMaps'
+    if moment == BEFORE:
+        head = _untrained(cfg)
+    else:
+        head = train_head(cfg, features.train.features, features.train.target.clamp(min=0), seed=0)
+    return _forces(head, cfg, features.val)
 
 
 def _untrained(cfg: Config) -> KMCLHead:
@@ -80,10 +94,6 @@ def _untrained(cfg: Config) -> KMCLHead:
     head = MODELS.build(cfg.model.head)
     head.init_weights()
     return head
-
-
-def _trained(cfg: Config, part: Part) -> KMCLHead:
-    return train_head(cfg, part.features, part.target.clamp(min=0), seed=0)
 
 
 def _forces(head: KMCLHead, cfg: Config, part: Part) -> Forces:
@@ -106,7 +116,8 @@ def _forces_of_batch(head: KMCLHead, loss_cfg: Dict[str, Any], features: Tensor,
         embedding, _, mean, variance = head.mixture((features,))
         # Pairs of an image with another, in the labels of the first.
         chosen = target.bool().unsqueeze(1) & ~torch.eye(len(target), dtype=torch.bool).unsqueeze(2)
-        coefficient = (-_distance_scale(head) * bhattacharyya_distance(mean, variance)).exp()
+        scale = head.loss_module.scale_of_distances(embedding.shape[1])
+        coefficient = (-scale * bhattacharyya_distance(mean, variance)).exp()
         return Forces(
             *gradients,
             log_kernel(embedding, mean, variance).median().item(),
@@ -114,10 +125,3 @@ def _forces_of_batch(head: KMCLHead, loss_cfg: Dict[str, Any], features: Tensor,
             variance.median().item(),
             (losses['loss_contrastive'] / loss_cfg.get('contrastive_weight', 1)).item(),
         )
-
-
-def _distance_scale(head: KMCLHead) -> float:
-    loss = head.loss_module
-    if loss.distance_scale is not None:
-        return loss.distance_scale
-    return head.embedding_channels if loss.variant == 'reference' or loss.covariance == 'isotropic' else 1

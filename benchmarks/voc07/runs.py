@@ -1,14 +1,17 @@
-"""Results of runs on the disk: what is there is not run again."""
+"""Results on the disk: what was made with the same settings is not made again."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, NamedTuple, Type, TypeVar
 
 import numpy as np
 from mmengine.config import Config
 
 from kmcl_mm.files import written_whole
+
+Result = TypeVar('Result')
 
 
 class Run(NamedTuple):
@@ -31,31 +34,38 @@ def settings_of(cfg: Config, **others: Any) -> str:
     return json.dumps({**parts, **others}, sort_keys=True, default=str)
 
 
-def kept(path: Path, settings: str, train: Callable[[], Run]) -> Run:
-    """The run in a file, if it was made with these settings; else it is made and kept there.
+def path_of(folder: Path, *parts: Any, settings: str) -> Path:
+    """The file of a result.
 
     Args:
-        path: The file, ``.npz``.
-        settings: What the run depends on.
-        train: Makes the run.
+        folder: The folder of all results.
+        parts: What the result is of, for people.
+        settings: All that the result depends on; other settings have another file.
 
     Returns:
-        The run.
+        The path, whose ending is ``.npz``.
     """
-    if path.is_file():
-        with np.load(path) as arrays:
-            if str(arrays['settings']) == settings:
-                return Run(arrays['scores'], arrays['target'], float(arrays['seconds_a_step']))
-    run = train()
-    with written_whole(path) as unfinished:
-        np.savez_compressed(unfinished, settings=settings, **run._asdict())
-    return run
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    names = [re.sub(r'[^\w.-]+', '_', str(part)) for part in parts]
+    return folder.joinpath(*names[:-1], f'{names[-1]}-{digest}.npz')
 
 
-def file_name(*parts: Any) -> Path:
-    """A path whose parts are names of anything."""
-    *folders, name = (re.sub(r'[^\w.-]+', '_', str(part)) for part in parts)
-    return Path(*folders, f'{name}.npz')
+def kept(path: Path, kind: Type[Result], make: Callable[[], Result]) -> Result:
+    """The result in a file, which is made and kept there if it is not yet.
+
+    Args:
+        path: The file.
+        kind: A NamedTuple of arrays and numbers.
+        make: Makes the result.
+
+    Returns:
+        The result.
+    """
+    if not path.is_file():
+        with written_whole(path) as unfinished:
+            np.savez_compressed(unfinished, **make()._asdict())
+    with np.load(path) as arrays:
+        return kind(*(arrays[name] if arrays[name].ndim else arrays[name].item() for name in kind._fields))
 
 
 def options_of(data_root: Path, checkpoint: Path) -> Dict[str, Any]:

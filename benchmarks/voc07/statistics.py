@@ -1,12 +1,12 @@
 """Average precision with weights of the images, and paired differences with an interval."""
 
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from benchmarks.voc07.runs import Run
 
-RESAMPLINGS = 200
+RESAMPLINGS = 500
 
 
 class Difference(NamedTuple):
@@ -45,28 +45,36 @@ def mean_average_precision(run: Run) -> float:
     return float(average_precisions(run.scores, run.target).mean())
 
 
-def paired_difference(runs: List[Run], others: List[Run]) -> Difference:
+def resampled_mean_average_precisions(run: Run) -> np.ndarray:
+    """The mAP of a run, and those with its images drawn again with replacement.
+
+    Args:
+        run: The run. The same images are drawn for all runs that were evaluated on as many.
+
+    Returns:
+        In percent (1 + RESAMPLINGS), the first of the images as they are.
+    """
+    number = len(run.target)
+    drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), size=RESAMPLINGS)
+    weights = np.concatenate([np.ones((1, number), drawn.dtype), drawn])
+    return average_precisions(run.scores, run.target, weights).mean(axis=1)
+
+
+def paired_difference(results: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> Difference:
     """By how much the mean mAP of runs is above that of others with the same seeds.
 
     The images and the seeds are drawn again with replacement, the same ones for both, which tells how much of the
     difference the choice of images and of initial values may have made.
 
     Args:
-        runs: One a seed.
-        others: Of the same seeds and images, in the same order.
+        results: Of each seed what :func:`resampled_mean_average_precisions` returns.
+        others: The same of other runs with the same seeds and images, in the same order.
 
     Returns:
         The difference and its interval.
     """
-    random = np.random.default_rng(0)
-    number = len(runs[0].target)
-    images = random.multinomial(number, np.full(number, 1 / number), size=RESAMPLINGS)
-    seeds = random.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLINGS) / len(runs)
-    resampled = [
-        average_precisions(run.scores, run.target, images).mean(axis=1)
-        - average_precisions(other.scores, other.target, images).mean(axis=1)
-        for run, other in zip(runs, others)
-    ]
-    low, high = np.quantile((np.stack(resampled, axis=1) * seeds).sum(axis=1), [0.025, 0.975])
-    mean = np.mean([mean_average_precision(run) - mean_average_precision(other) for run, other in zip(runs, others)])
-    return Difference(float(mean), float(low), float(high))
+    differences = np.stack(results, axis=1) - np.stack(others, axis=1)
+    number = len(results)
+    seeds = np.random.default_rng(1).multinomial(number, np.full(number, 1 / number), size=len(differences) - 1)
+    low, high = np.quantile((differences[1:] * seeds).sum(axis=1) / number, [0.025, 0.975])
+    return Difference(float(differences[0].mean()), float(low), float(high))

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.voc07.gradients import Forces
 from benchmarks.voc07.runs import Run
-from benchmarks.voc07.statistics import mean_average_precision, paired_difference
+from benchmarks.voc07.statistics import mean_average_precision, paired_difference, resampled_mean_average_precisions
 from kmcl_mm.files import written_whole
 
 BASELINE = 'asymmetric loss, linear'
@@ -45,21 +45,20 @@ def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tup
     Returns:
         The table.
     """
+    resampled = {key: resampled_mean_average_precisions(run) for key, run in runs.items()}
     rows = []
     for share, name in dict.fromkeys(key[:2] for key in runs):
-        own = {seed: run for (*form, seed), run in runs.items() if tuple(form) == (share, name)}
-        results = [mean_average_precision(run) for run in own.values()]
-        paired = [seed for seed in own if (share, BASELINE, seed) in runs]
+        keys = [key for key in runs if key[:2] == (share, name)]
+        paired = [key for key in keys if (share, BASELINE, key[2]) in runs]
         difference = ''
         if name != BASELINE and paired:
-            mean, low, high = paired_difference(
-                [own[seed] for seed in paired], [runs[share, BASELINE, seed] for seed in paired]
-            )
+            others = [resampled[share, BASELINE, seed] for _, _, seed in paired]
+            mean, low, high = paired_difference([resampled[key] for key in paired], others)
             difference = f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
-        milliseconds = 1e3 * np.median([run.seconds_a_step for run in own.values()])
+        spread = _mean_and_spread([resampled[key][0] for key in keys])
+        milliseconds = 1e3 * np.median([runs[key].seconds_a_step for key in keys])
         rows.append(
-            (f'{share:.0%}', name, len(own), _mean_and_spread(results), difference, settings[share, name],
-             f'{milliseconds:.0f}')
+            (f'{share:.0%}', name, len(keys), spread, difference, settings[share, name], f'{milliseconds:.0f}')
         )  # fmt: skip
     header = ('images', 'head and loss', 'seeds', 'mAP', 'against the baseline (95 %)', 'chosen', 'ms a step')
     return _markdown(header, rows)

@@ -167,19 +167,28 @@ class KMCLLoss(nn.Module):
             return loss
         return loss * (self.asl_batch_size * batch.own_share / len(target))
 
+    def scale_of_distances(self, dimensions: int) -> float:
+        """The factor of the distances in the contrast.
+
+        Args:
+            dimensions: Number of dimensions M of the embedding.
+
+        Returns:
+            ``distance_scale``; where it is None, M with isotropic kernels or in 'reference', else 1.
+        """
+        if self.distance_scale is not None:
+            return self.distance_scale
+        return dimensions if self.variant == 'reference' or self.covariance == 'isotropic' else 1
+
     def _contrastive(self, batch: KernelBatch, dimensions: int) -> Tensor:
-        is_reference = self.variant == 'reference'
-        distance_scale = self.distance_scale
-        if distance_scale is None:
-            distance_scale = dimensions if is_reference or self.covariance == 'isotropic' else 1
         return batch.own_share * kernel_contrastive_loss(
             batch.mean,
             batch.variance,
             batch.target,
-            distance_scale=distance_scale,
+            distance_scale=self.scale_of_distances(dimensions),
             temperature=self.temperature,
             jaccard=self.jaccard,
-            log_offset=1e-7 if is_reference else 0.0,
+            log_offset=1e-7 if self.variant == 'reference' else 0.0,
             anchors=batch.own,
         )
 

@@ -4,12 +4,10 @@ import runpy
 import sys
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.conftest import ROOT
 from tests.report.conftest import LABELS
-from tests.webapp.conftest import chromium  # noqa: F401
-from tests.webapp.test_browser import OPTIONS
 
 # The place of the first image of the map on the screen, and its name.
 FIRST_DOT = """() => {
@@ -32,14 +30,6 @@ def page(training, tmp_path_factory):
         patch.setattr(sys, 'argv', ['report.py', str(training[0]), '--out', str(path)])
         runpy.run_path(str(ROOT / 'tools/report.py'), run_name='__main__')
     return path
-
-
-@pytest.fixture(scope='module')
-def browser(chromium):  # noqa: F811
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

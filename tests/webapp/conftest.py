@@ -1,6 +1,5 @@
 """A small classifier with an index of its training images, and the page that shows them."""
 
-import shutil
 import socket
 
 import cv2
@@ -62,12 +61,3 @@ def served(inferencer, index):
     """The running page, which takes uploads of up to 0.5 MB."""
     with running_page(inferencer, index, free_port(), max_upload_mb=0.5, title='Small <b>model</b>') as blocks:
         yield blocks
-
-
-@pytest.fixture(scope='session')
-def chromium():
-    """Path of a Chromium; the test is skipped where there is none."""
-    for name in ('chromium', 'chromium-browser', 'google-chrome'):
-        if path := shutil.which(name):
-            return path
-    pytest.skip('there is no Chromium here (apt-get install chromium)')

@@ -5,26 +5,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from kmcl_mm.webapp.page import Page
 from tests.inference.conftest import LABELS
 from tests.webapp.conftest import THRESHOLDS
 from tests.webapp.test_uploads import png_of
-
-# No sandbox, since tests may run as root in a container; nothing that asks for more than the page.
-OPTIONS = (
-    '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking '
-    '--disable-component-update --disable-sync'
-).split()
-
-
-@pytest.fixture(scope='module')
-def browser(chromium):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
