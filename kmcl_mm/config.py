@@ -1,16 +1,20 @@
 """Configurations: a user's by path, the package's by name, in a checkout and away from one."""
 
 import copy
+import inspect
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from . import host
 
-# How alike a misspelt name is, by difflib's ratio. At 0.75 'val_dataloader' and 'test_dataloader' would be one.
+# How alike a misspelt name is, by difflib's ratio.
 _ALIKE = 0.8
+# These are no misspellings of one another, as 'val_dataloader' might be of 'train_dataloader'.
+_READ_BY_THE_HOST = frozenset(inspect.signature(Runner).parameters)
 
 
 def config_folder() -> Path:
@@ -117,7 +121,7 @@ def _check_spelling(option: str, settings: Any, config: str) -> None:
             return
         if part not in settings:
             alike = get_close_matches(part, settings, n=1, cutoff=_ALIKE)
-            if alike:
+            if alike and part not in _READ_BY_THE_HOST:
                 raise ValueError(
                     f'Expected the setting {option} to be in {config}, but it has no {part} there. It has {alike[0]}: '
                     'mend the name.'

@@ -15,6 +15,9 @@ _ADVICE = {
     errno.EPERM: 'Make the folder writable',
     errno.EROFS: 'Write to a folder that is not read-only',
     errno.EIO: 'Check the disk',
+    errno.EISDIR: 'Name a file, not a folder',
+    errno.ENOTDIR: 'Name a folder where the path has a file',
+    errno.EEXIST: 'Name a folder where the path has a file',
 }
 
 
@@ -69,6 +72,8 @@ def check_writable(path: Union[str, Path]) -> None:
     path = Path(path)
     unfinished = _unfinished(path)
     with _explained(path, unfinished):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
         unfinished.unlink()

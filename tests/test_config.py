@@ -248,6 +248,12 @@ def test_a_part_of_another_name_is_added(setting):
     assert cfg == 1
 
 
+def test_one_loader_is_not_the_misspelling_of_another():
+    cfg = Config(dict(train_dataloader=dict(batch_size=4), test_dataloader=dict(batch_size=4)))
+    loaded = load_config(cfg, {'val_dataloader.batch_size': 2})
+    assert loaded.val_dataloader == dict(batch_size=2) and loaded.train_dataloader == dict(batch_size=4)
+
+
 def test_a_configuration_that_is_based_on_itself(tmp_path):
     (tmp_path / 'some.py').write_text("_base_ = ['other.py']")
     (tmp_path / 'other.py').write_text("_base_ = './some.py'")

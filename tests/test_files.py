@@ -85,8 +85,14 @@ def test_a_file_that_can_be_written_is_left_as_it_is(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_found_before_the_work(tmp_path):
     (tmp_path / 'table').write_text('a file')
-    with pytest.raises(OSError, match='table'):
+    with pytest.raises(OSError, match=r'a\.csv cannot be written.*Name a folder where the path has a file'):
         check_writable(tmp_path / 'table' / 'a.csv')
+
+
+def test_a_folder_in_the_place_of_the_file_is_found_before_the_work(tmp_path):
+    with pytest.raises(IsADirectoryError, match=f'{tmp_path} cannot be written.*Name a file, not a folder'):
+        check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_on_a_read_only_system_is_found_before_the_work(monkeypatch, tmp_path):

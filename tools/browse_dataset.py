@@ -12,6 +12,7 @@ from mmpretrain.registry import DATASETS
 
 from kmcl_mm.command_line import add_config_argument, positive_integer, run_command
 from kmcl_mm.config import load_config
+from kmcl_mm.files import check_writable
 from kmcl_mm.visualization import draw_sample_grid
 
 
@@ -34,6 +35,7 @@ def original_of(info: Dict) -> Optional[np.ndarray]:
 
 def main() -> None:
     args = parse_args()
+    check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)

@@ -13,6 +13,7 @@ from kmcl_mm.command_line import add_model_arguments, positive_integer, run_comm
 from kmcl_mm.config import load_config
 from kmcl_mm.evaluation import PerLabelAP
 from kmcl_mm.evaluation.samples import scores_and_target, stack
+from kmcl_mm.files import check_writable
 from kmcl_mm.functional.checks import UNKNOWN
 from kmcl_mm.inference import load_classifier, predict
 from kmcl_mm.inference.labels import describe_rule, thresholds_of
@@ -31,6 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     model, _ = load_classifier(cfg, args.checkpoint)
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)

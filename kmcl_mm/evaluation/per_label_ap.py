@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
@@ -141,6 +142,7 @@ def _table(rows: Sequence[Tuple[str, float, int]], mean: float) -> str:
     return '\n'.join(['Average precision of each label, in percent:', *lines])
 
 
+@rc_context({'text.parse_math': False})
 def _draw(rows: Sequence[Tuple[str, float, int]], mean: float, path: Path) -> None:
     """Bars of the labels that occur, the best on top."""
     rows = [row for row in rows if row[2]]

@@ -58,13 +58,13 @@ class KMCLHead(MultiLabelClsHead):
             each kernel has one mean and one variance for all dimensions.
         similarity: 'bhattacharyya': free variances. 'mahalanobis' (anisotropic only) and 'rbf' (isotropic only): one
             raw variance a dimension, or one in all, shared by all labels. ``kmcl_mm/models/similarities.py`` has them.
-        embedding_channels: Width M of the projection. Not used with 'isotropic'. None, with ``kernels='embedding'``
-            only: there is no projection, M = D, and the network predicts as one with a linear head does.
+        embedding_channels: Width M of the projection. Not used with 'isotropic'. None, with ``kernels='embedding'``:
+            there is no projection, M = D, and the network predicts as one with a linear head does.
         kernels: 'mapped': means and variances are maps of the embedding, as published. 'embedding' (anisotropic and
             bhattacharyya only): the kernel of every label has the embedding itself as its mean and the variance 1, so
             that the contrast shapes the embedding and no maps can satisfy it by themselves. The width of the kernels is
-            then the loss's ``distance_scale``: a scale c is a variance of 1 / c. There is nothing to reconstruct: set
-            ``reconstruction_weight=0``. Belongs to neither variant of the loss.
+            then the loss's ``distance_scale``: a scale c is a variance of 1 / c. There is nothing to reconstruct, and
+            the loss's ``reconstruction_weight`` must be 0. Belongs to neither variant of the loss.
         loss: A KMCLLoss, or its configuration, which takes over the head's covariance unless it has one.
         thr: Score from which a label is predicted, in [0, 1], or None to predict by ``topk``.
         topk: Predict the k highest labels. As in all of the host's heads ``thr`` goes before it.
@@ -111,7 +111,7 @@ class KMCLHead(MultiLabelClsHead):
                 f'Expected argument `similarity` to be one of {tuple(SIMILARITIES[covariance])} with '
                 f'covariance={covariance!r}, but got {similarity!r}.'
             )
-        if embedding_channels is None and kernels != 'embedding':
+        if embedding_channels is None and (covariance, kernels) == ('anisotropic', 'mapped'):
             raise ValueError(
                 "Expected argument `embedding_channels` to be a number with kernels='mapped', but got None. Maps of so "
                 "many dimensions would be larger than the network; without a projection take kernels='embedding'."
@@ -127,7 +127,7 @@ class KMCLHead(MultiLabelClsHead):
         if topk is not None and not 1 <= topk <= num_classes:
             raise ValueError(f'Expected argument `topk` to be in [1, num_classes = {num_classes}], but got {topk}.')
         super().__init__(
-            loss=_build_loss(loss, covariance),
+            loss=_build_loss(loss, covariance, kernels),
             thr=thr,
             topk=topk,
             init_cfg=init_cfg if init_cfg is not None else _REFERENCE_INIT if kernels == 'mapped' else [],
@@ -230,8 +230,8 @@ class KMCLHead(MultiLabelClsHead):
         return self.loss_module(*mixture, target, **kwargs)
 
 
-def _build_loss(loss: Union[Dict, nn.Module], covariance: str) -> KMCLLoss:
-    """The loss of a head with this covariance."""
+def _build_loss(loss: Union[Dict, nn.Module], covariance: str, kernels: str) -> KMCLLoss:
+    """The loss of a head with this covariance and these kernels."""
     if isinstance(loss, dict):
         kind = MODELS.get(loss['type']) if isinstance(loss['type'], str) else loss['type']
         if kind is KMCLLoss:
@@ -245,5 +245,10 @@ def _build_loss(loss: Union[Dict, nn.Module], covariance: str) -> KMCLLoss:
     if loss.covariance != covariance:
         raise ValueError(
             f'Expected argument `loss` to have the covariance of the head, {covariance!r}, but got {loss.covariance!r}.'
+        )
+    if kernels == 'embedding' and loss.reconstruction_weight:
+        raise ValueError(
+            "Expected argument `loss` to have reconstruction_weight=0 with kernels='embedding', whose mixture has "
+            f'nothing to reconstruct, but got {loss.reconstruction_weight}.'
         )
     return loss

@@ -6,13 +6,14 @@ from typing import Dict, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .picture import save_picture
+from .picture import names_as_they_are, save_picture
 
 _COLORS = ('tab:blue', 'tab:orange', 'tab:green')
 # A second column of bars from this number of labels on; numbers in the squares up to it.
 _MANY_LABELS = 40
 
 
+@names_as_they_are
 def draw_label_counts(
     shares: Dict[str, np.ndarray], counts: Dict[str, np.ndarray], class_names: Sequence[str], path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def draw_label_counts(
     save_picture(figure, path, dpi=100)
 
 
+@names_as_they_are
 def draw_cooccurrence(conditional: np.ndarray, class_names: Sequence[str], split: str, path: Path) -> None:
     """Draw how often images with one label have another one as well, and save it.
 

@@ -4,10 +4,13 @@ import textwrap
 from pathlib import Path
 from typing import Any, Sequence
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ..files import written_whole
 
+# What draws names is decorated with it: a `$` in the name of a label or a file begins no formula.
+names_as_they_are = rc_context({'text.parse_math': False})
 # A space at which no line is broken.
 _NO_BREAK = '\u00a0'
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .picture import save_picture, wrap_names
+from .picture import names_as_they_are, save_picture, wrap_names
 
 Caption = List[Tuple[str, str]]
 
@@ -17,6 +17,7 @@ _LINE_LENGTH = 38  # letters below an image
 _KINDS = (('found', 'tab:green'), ('missed', 'tab:orange'), ('wrong', 'tab:red'))
 
 
+@names_as_they_are
 def draw_prediction_grid(
     images: Sequence[np.ndarray],
     scores: np.ndarray,

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .picture import save_picture, wrap_names
+from .picture import names_as_they_are, save_picture, wrap_names
 
 _COLUMNS = 3
 _SIDE = 3.1  # of a sample, inches
@@ -17,6 +17,7 @@ _LINE_LENGTH = 24  # letters beside an original
 _LINE_HEIGHT = 0.2  # inches
 
 
+@names_as_they_are
 def draw_sample_grid(
     samples: Sequence[np.ndarray],
     originals: Sequence[Optional[np.ndarray]],

@@ -34,6 +34,10 @@ def build_head(covariance='anisotropic', similarity='bhattacharyya', variant='ex
     )
 
 
+def build_head_at_the_embedding(**settings):
+    return build_head(kernels='embedding', **{'loss': dict(type='KMCLLoss', reconstruction_weight=0), **settings})
+
+
 def samples(targets):
     return [DataSample().set_gt_score(target) for target in torch.as_tensor(targets, dtype=torch.float32)]
 
@@ -88,7 +92,7 @@ def test_losses_reach_every_parameter(covariance, similarity, variant):
 
 
 def test_kernels_at_the_embedding():
-    head = build_head(kernels='embedding')
+    head = build_head_at_the_embedding()
     head.init_weights()
     assert sorted(dict(head.named_children())) == ['embedding', 'logits', 'loss_module']
     mixture = head.mixture((torch.randn(3, 12),))
@@ -97,9 +101,13 @@ def test_kernels_at_the_embedding():
     assert mixture.variance.eq(1).all()
 
 
+def test_isotropic_kernels_have_no_projection():
+    assert build_head('isotropic', embedding_channels=None).embedding_channels == 12
+
+
 def test_kernels_at_the_features():
     """Without a projection the network predicts as one with a linear head, and is contrasted by its features."""
-    head = build_head(kernels='embedding', embedding_channels=None)
+    head = build_head_at_the_embedding(embedding_channels=None)
     feats = (torch.randn(3, 12),)
     mixture = head.mixture(feats)
     assert mixture.embedding is feats[0] and mixture.mean.shape == (3, 12, 1)
@@ -110,7 +118,7 @@ def test_kernels_at_the_features():
 def test_kernels_at_the_embedding_are_contrasted_by_its_distances():
     """With one label the contrast is a cross-entropy over the other images, of the Gaussian of their distance."""
     settings = dict(variant='exact', distance_scale=0.2, reconstruction_weight=0, jaccard='none', temperature=0.5)
-    head = build_head(kernels='embedding', num_classes=1, loss=dict(type='KMCLLoss', **settings)).double()
+    head = build_head_at_the_embedding(num_classes=1, loss=dict(type='KMCLLoss', **settings)).double()
     feats = torch.randn(3, 12, dtype=torch.float64)
     loss = head.loss((feats,), samples([[1], [1], [0]]))['loss_contrastive']
 
@@ -137,7 +145,7 @@ def test_a_shared_kernel_is_that_of_every_label(variant):
 
 
 def test_kernels_at_the_embedding_train_every_parameter():
-    head = build_head(kernels='embedding')
+    head = build_head_at_the_embedding()
     losses = head.loss((torch.randn(3, 12),), samples([[1, 0, 0, 1, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0]]))
     losses['loss_contrastive'].backward(retain_graph=True)
     assert head.embedding.weight.grad.abs().max() > 0 and head.logits.weight.grad is None
@@ -209,6 +217,10 @@ def test_variances_are_float32_in_a_half_precision_network():
         (
             dict(kernels='embedding', similarity='mahalanobis'),
             "`similarity`.*bhattacharyya.*kernels='embedding', but got anisotropic and mahalanobis",
+        ),
+        (
+            dict(kernels='embedding', loss=dict(type='KMCLLoss')),
+            "`loss`.*reconstruction_weight=0 with kernels='embedding'.*but got 1.0",
         ),
         (dict(num_classes=0), '`num_classes`.*positive integer.*but got 0'),
         (dict(thr=80), '`thr`.*but got 80'),
