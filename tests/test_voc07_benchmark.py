@@ -8,7 +8,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from sklearn.metrics import average_precision_score
 
-from benchmarks.voc07 import fine_tuned, frozen, gradients
+from benchmarks.voc07 import fine_tuned, frozen, gradients, steps
+from benchmarks.voc07.__main__ import PAGE, PARTS
 from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen import Features, Part, with_schedule
 from benchmarks.voc07.runs import Run, kept, path_of
@@ -23,17 +24,18 @@ from benchmarks.voc07.tables import (
     ablation_table,
     comparison_table,
     forces_table,
+    parts_around,
+    steps_table,
     write_table,
 )
 from kmcl_mm.config import load_config
-from tests.conftest import ROOT
 
 
 def drawn_run(seed, noise=1.0, images=200, labels=3):
     random = np.random.default_rng(7)
     target = (random.random((images, labels)) < 0.3).astype(int)
     scores = target + noise * np.random.default_rng(seed).normal(size=target.shape)
-    return Run(scores, target, 0.5)
+    return Run(scores, target)
 
 
 def test_average_precisions_equal_scikit_learns():
@@ -73,7 +75,7 @@ def test_the_interval_is_as_wide_as_the_differences_of_new_images():
     target[200:] = 0
     # One positive in four is ranked below all negatives.
     scores = target + 2 * (target - 1) + random.random(target.shape) - 4 * target * (random.random(target.shape) < 0.25)
-    resampled = resampled_mean_average_precisions(Run(scores, target, 0.5))[1:]
+    resampled = resampled_mean_average_precisions(Run(scores, target))[1:]
     drawn = [
         100 * average_precision_score(target[chosen, 0], scores[chosen, 0])
         for chosen in np.random.default_rng(5).integers(400, size=(500, 400))
@@ -90,7 +92,7 @@ def test_what_was_run_is_not_run_again(tmp_path):
 
     path = path_of(tmp_path, 'a share', 0.25, 'lr 0.001, 1', settings='settings')
     first, second = kept(path, Run, train), kept(path, Run, train)
-    assert len(made) == 1 and np.array_equal(first.scores, second.scores) and second.seconds_a_step == 0.5
+    assert len(made) == 1 and np.array_equal(first.scores, second.scores)
     other = path_of(tmp_path, 'a share', 0.25, 'lr 0.001, 1', settings='other settings')
     kept(other, Run, train)
     assert len(made) == 2 and path.is_file() and other.is_file()
@@ -139,7 +141,7 @@ def test_the_frozen_part_from_heads_to_table(small, monkeypatch):
     assert set(runs) == {(0.25, name, seed) for name in forms for seed in (0, 1)}
     assert min(mean_average_precision(run) for run in runs.values()) > 45  # 30 by chance
     # `train` is half of `trainval`: schedules are chosen with as many images as heads are trained with afterwards.
-    assert drawn == [0.5] * 1 + [0.25] * 4
+    assert drawn == [0.5, *[0.25] * 4]
     table = comparison_table(runs, dict.fromkeys(chosen, 'rate'))
     assert '| 25% | KMCL, kernels at the embedding | 2 |' in table
 
@@ -186,15 +188,34 @@ def test_a_table_takes_its_place_in_a_page(tmp_path):
         write_table(page, 'gradients', '')
 
 
+@pytest.mark.parametrize('part', PARTS)
+def test_the_page_of_results_has_a_place_for_each_table(part):
+    before, after = parts_around(PAGE, part)
+    assert before.endswith(f'<!-- begin {part} -->') and after.startswith(f'<!-- end {part} -->')
+
+
+def test_what_a_step_costs_is_told_for_each_form(monkeypatch):
+    for kind in ('FORMS', 'CONFIGS'):
+        first, second = [*getattr(steps, kind).items()][::4][:2]
+        monkeypatch.setattr(steps, kind, dict([first, second]))
+    monkeypatch.setattr(steps, 'SIDE', 32)
+    costs = dict(steps.measure_steps())
+    assert [part for part, _ in costs] == ['head', 'head', 'network', 'network']
+    assert all(cost.seconds > 0 for cost in costs.values())
+    for part in ('head', 'network'):
+        first, second = (cost for (kind, _), cost in costs.items() if kind == part)
+        assert first.ratio == 1 and second.ratio == pytest.approx(second.seconds / first.seconds)
+    assert len(steps_table(costs).splitlines()) == 6
+
+
 @pytest.mark.parametrize('name', fine_tuned.CONFIGS)
 def test_the_fine_tuned_forms_differ_in_the_head_alone(name):
-    folder = ROOT / 'benchmarks/voc07/configs'
-    cfg = load_config(folder / fine_tuned.CONFIGS[name])
+    cfg = load_config(fine_tuned.CONFIGS[name])
     init_default_scope('mmpretrain')
     head = MODELS.build(cfg.model.head)
     losses = head.loss((torch.rand(4, 1280),), [DataSample().set_gt_score(row) for row in torch.eye(20)[:4]])
     assert sum(losses.values()).isfinite()
-    baseline = load_config(folder / 'fine_tuned_asl.py')
+    baseline = load_config(fine_tuned.CONFIGS['asymmetric loss, linear'])
     for part in (cfg, baseline):
         part.model.pop('head')
     assert all(cfg[key] == baseline[key] for key in baseline if key not in ('_base_', 'filename'))

@@ -1,12 +1,14 @@
 """KMCL against the asymmetric loss on PASCAL VOC 2007: python -m benchmarks.voc07 --data-root VOC2007 --checkpoint FILE
 
-Four parts: `gradients` (what each loss does to the features), `ablations` (single settings changed), `frozen` (all
-forms on frozen features of EfficientNet-Lite0, with all, a quarter and a tenth of the images) and `fine-tuned` (trained
-end to end). Learning rates and weight decays are chosen on the images of `val` by heads or networks that were trained
-on those of `train`; the test images are looked at once for each form, share and seed. What has been run is kept in the
-work directory and not run again, a training that was cut off goes on. Writes its tables into docs/results.md.
+Five parts: `gradients` (what each loss does to the features), `ablations` (single settings changed), `frozen` (all
+forms on frozen features of EfficientNet-Lite0, with all, a quarter and a tenth of the images), `fine-tuned` (trained
+end to end) and `steps` (what a training step costs). Learning rates and weight decays are chosen on the images of `val`
+by heads or networks that were trained on those of `train`; the test images are looked at once for each form, share and
+seed. What has been run is kept in the work directory and not run again, a training that was cut off goes on. Writes its
+tables into docs/results.md.
 
-On two cores the first three parts take about two hours, `fine-tuned` about six.
+On two cores `gradients`, `ablations` and `frozen` take about two hours, `fine-tuned` about two hours for each form with
+all images, and `steps` two minutes.
 """
 
 import argparse
@@ -20,7 +22,15 @@ from benchmarks.voc07.frozen import choose_schedules, run_ablations, run_frozen
 from benchmarks.voc07.gradients import measure_forces
 from benchmarks.voc07.runs import Run
 from benchmarks.voc07.statistics import mean_average_precision
-from benchmarks.voc07.tables import ablation_table, comparison_table, forces_table, write_table
+from benchmarks.voc07.steps import measure_steps
+from benchmarks.voc07.tables import (
+    ablation_table,
+    comparison_table,
+    forces_table,
+    parts_around,
+    steps_table,
+    write_table,
+)
 from kmcl_mm.command_line import run_command
 
 PAGE = Path(__file__).parents[2] / 'docs/results.md'
@@ -37,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/voc07'), help='what is kept (%(default)s)')
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=[*PARTS], help='what to run (all)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4], help='of the heads')
+    parser.add_argument('--ablation-seeds', nargs='+', type=int, default=[0, 1, 2], help='of the ablations')
     parser.add_argument('--fine-tuned-seeds', nargs='+', type=int, default=[0, 1], help='of the whole networks')
     parser.add_argument(
         '--shares', nargs='+', type=float, choices=EPOCHS, default=[*EPOCHS], help='of the images, for whole networks'
@@ -49,6 +60,8 @@ def main() -> None:
     args = parse_args()
     args.data_root, args.checkpoint = args.data_root.resolve(), args.checkpoint.resolve()
     MMLogger.get_instance('voc07', log_level='WARNING')
+    for part in args.parts:
+        parts_around(PAGE, part)
     for part in args.parts:
         write_table(PAGE, part, PARTS[part](args))
         print(f'The table of the part {part} is written into {PAGE}', flush=True)
@@ -78,6 +91,10 @@ def fine_tuned(args: argparse.Namespace) -> str:
     return comparison_table(runs, {key: f'{rate:g}' for key, rate in chosen.items()})
 
 
+def steps(args: argparse.Namespace) -> str:
+    return steps_table(_printed(measure_steps()))
+
+
 def _printed(results: Iterable[Tuple[Any, Any]]) -> Dict[Any, Any]:
     """The results, each printed when it is there."""
     kept = {}
@@ -88,7 +105,7 @@ def _printed(results: Iterable[Tuple[Any, Any]]) -> Dict[Any, Any]:
     return kept
 
 
-PARTS = {'gradients': gradients, 'ablations': ablations, 'frozen': frozen, 'fine-tuned': fine_tuned}
+PARTS = {'gradients': gradients, 'ablations': ablations, 'frozen': frozen, 'fine-tuned': fine_tuned, 'steps': steps}
 
 
 if __name__ == '__main__':

@@ -2,11 +2,9 @@
 
 import argparse
 import functools
-import json
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
@@ -21,12 +19,13 @@ from kmcl_mm.functional.checks import UNKNOWN
 from kmcl_mm.inference import load_classifier, predict
 
 ROOT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parent / 'configs'
 CONFIGS = {
-    'asymmetric loss, linear': 'fine_tuned_asl.py',
-    'KMCL, kernels at the features': 'fine_tuned_kmcl_features.py',
-    'asymmetric loss, projected': 'fine_tuned_asl_projected.py',
-    'KMCL, kernels at the embedding': 'fine_tuned_kmcl_embedding.py',
-    'KMCL anisotropic, reference': 'fine_tuned_kmcl.py',
+    'asymmetric loss, linear': FOLDER / 'fine_tuned_asl.py',
+    'KMCL, kernels at the features': FOLDER / 'fine_tuned_kmcl_features.py',
+    'asymmetric loss, projected': FOLDER / 'fine_tuned_asl_projected.py',
+    'KMCL, kernels at the embedding': FOLDER / 'fine_tuned_kmcl_embedding.py',
+    'KMCL anisotropic, reference': FOLDER / 'fine_tuned_kmcl.py',
 }
 # Learning rates: every form is given the best of these, by its mAP on the validation images.
 RATES = (3e-4, 1e-3, 3e-3)
@@ -62,7 +61,6 @@ def run_fine_tuned(
 
 
 def _run(args: argparse.Namespace, name: str, share: float, rate: float, seed: int, train: str, test: str) -> Run:
-    config = Path(__file__).parent / 'configs' / CONFIGS[name]
     options = {
         **options_of(args.data_root, args.checkpoint),
         'train_dataloader.dataset.split': train,
@@ -75,16 +73,16 @@ def _run(args: argparse.Namespace, name: str, share: float, rate: float, seed: i
         'param_scheduler.eta_max': rate,
         'randomness.seed': seed,
     }
-    cfg = load_config(config, options)
+    cfg = load_config(CONFIGS[name], options)
     settings = settings_of(cfg, seed=seed, hooks=cfg.custom_hooks, evaluated=cfg.test_dataloader)
     path = path_of(args.work_dir, 'fine_tuned', train, share, name, f'{rate:g}', seed, settings=settings)
-    return kept(path, Run, functools.partial(_train_and_evaluate, config, options, path.with_suffix('')))
+    return kept(path, Run, functools.partial(_train_and_evaluate, CONFIGS[name], options, path.with_suffix('')))
 
 
 def _train_and_evaluate(config: Path, options: Dict[str, Any], work_dir: Path) -> Run:
     _train(config, options, work_dir)
     checkpoint = work_dir / f'epoch_{options["train_cfg.max_epochs"]}.pth'
-    return Run(*_evaluate(load_config(config, options), checkpoint), _seconds_a_step(work_dir))
+    return _evaluate(load_config(config, options), checkpoint)
 
 
 def _train(config: Path, options: Dict[str, Any], work_dir: Path) -> None:
@@ -99,17 +97,11 @@ def _train(config: Path, options: Dict[str, Any], work_dir: Path) -> None:
     )
 
 
-def _evaluate(cfg: Config, checkpoint: Path) -> Tuple[np.ndarray, np.ndarray]:
+def _evaluate(cfg: Config, checkpoint: Path) -> Run:
     """Scores and targets of the test images, by the averaged weights."""
     model, _ = load_classifier(cfg, checkpoint)
     samples: List[Dict[str, Any]] = []
     for _, predictions in predict(model, Runner.build_dataloader(cfg.test_dataloader, seed=0)):
         samples += [sample.to_dict() for sample in predictions]
     scores, target = stack([scores_and_target(sample, difficult=UNKNOWN) for sample in samples])
-    return scores.numpy().astype(np.float32), target.numpy().astype(np.int8)
-
-
-def _seconds_a_step(work_dir: Path) -> float:
-    """Median over what the training logged."""
-    lines = [line for path in work_dir.glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()]
-    return median(entry['time'] for entry in map(json.loads, lines) if 'loss' in entry)
+    return Run(scores.numpy().astype(np.float32), target.numpy().astype(np.int8))

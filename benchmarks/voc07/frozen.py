@@ -1,7 +1,6 @@
 """The forms on frozen features: with all or a part of the training images, and with single settings changed."""
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
@@ -117,7 +116,7 @@ def run_ablations(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str, in
     for group, forms in ABLATIONS.items():
         for name, form in forms.items():
             cfg = with_schedule(form.load(options), *GRID[0], epochs=EPOCHS[0.1])
-            for seed in args.seeds:
+            for seed in args.ablation_seeds:
                 training = features.train.drawn(ABLATION_SHARE, seed)
                 parts = (args.work_dir, 'ablations', group, name, seed)
                 yield (group, name, seed), _run(parts, cfg, training, features.val, seed, share=ABLATION_SHARE)
@@ -139,12 +138,9 @@ def with_schedule(cfg: Config, rate: float, decay: float, epochs: int) -> Config
 
 def _run(parts: Tuple[Any, ...], cfg: Config, training: Part, evaluation: Part, seed: int, share: float) -> Run:
     def train() -> Run:
-        start = time.perf_counter()
         head = train_head(cfg, training.features, training.target.clamp(min=0), seed)
-        steps = len(training.features) // cfg.train_dataloader.batch_size * cfg.train_cfg.max_epochs
-        seconds = (time.perf_counter() - start) / steps
         with torch.inference_mode():
             scores = head((evaluation.features,)).sigmoid().numpy()
-        return Run(scores, evaluation.target.numpy(), seconds)
+        return Run(scores, evaluation.target.numpy())
 
     return kept(path_of(*parts, settings=settings_of(cfg, seed=seed, share=share)), Run, train)

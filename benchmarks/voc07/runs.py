@@ -20,12 +20,10 @@ class Run(NamedTuple):
     Attributes:
         scores: Scores of the images it was evaluated on (N, K).
         target: Their targets (N, K): 1, 0, and -1 where the label is left out.
-        seconds_a_step: Time of a step of the training.
     """
 
     scores: np.ndarray
     target: np.ndarray
-    seconds_a_step: float
 
 
 def settings_of(cfg: Config, **others: Any) -> str:

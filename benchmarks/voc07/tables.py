@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.voc07.gradients import Forces
 from benchmarks.voc07.runs import Run
 from benchmarks.voc07.statistics import mean_average_precision, paired_difference, resampled_mean_average_precisions
+from benchmarks.voc07.steps import Cost
 from kmcl_mm.files import written_whole
 
 BASELINE = 'asymmetric loss, linear'
@@ -26,13 +27,29 @@ def write_table(page: Path, name: str, table: str) -> None:
     Raises:
         ValueError: The page has no such marks.
     """
-    begin, end = f'<!-- begin {name} -->', f'<!-- end {name} -->'
-    text = page.read_text(encoding='utf-8')
-    parts = re.split(f'{re.escape(begin)}.*?{re.escape(end)}', text, flags=re.DOTALL)
-    if len(parts) != 2:
-        raise ValueError(f'Expected {page} to have the marks {begin} and {end} once, but it has not.')
+    before, after = parts_around(page, name)
     with written_whole(page) as unfinished:
-        unfinished.write_text(f'{parts[0]}{begin}\n{table}\n{end}{parts[1]}', encoding='utf-8')
+        unfinished.write_text(f'{before}\n{table}\n{after}', encoding='utf-8')
+
+
+def parts_around(page: Path, name: str) -> Tuple[str, str]:
+    """What a page has before and after a table, with the marks.
+
+    Args:
+        page: The page, in Markdown.
+        name: The marks' name.
+
+    Returns:
+        The text to the mark where the table begins, and from the mark where it ends.
+
+    Raises:
+        ValueError: The page has no such marks.
+    """
+    begin, end = f'<!-- begin {name} -->', f'<!-- end {name} -->'
+    found = re.fullmatch(f'(.*{re.escape(begin)}).*({re.escape(end)}.*)', page.read_text(encoding='utf-8'), re.DOTALL)
+    if found is None:
+        raise ValueError(f'Expected {page} to have the marks {begin} and {end}, but it has not. Put them in.')
+    return found[1], found[2]
 
 
 def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tuple[float, str], str]) -> str:
@@ -56,11 +73,8 @@ def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tup
             mean, low, high = paired_difference([resampled[key] for key in paired], others)
             difference = f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
         spread = _mean_and_spread([resampled[key][0] for key in keys])
-        milliseconds = 1e3 * np.median([runs[key].seconds_a_step for key in keys])
-        rows.append(
-            (f'{share:.0%}', name, len(keys), spread, difference, settings[share, name], f'{milliseconds:.0f}')
-        )  # fmt: skip
-    header = ('images', 'head and loss', 'seeds', 'mAP', 'against the baseline (95 %)', 'chosen', 'ms a step')
+        rows.append((f'{share:.0%}', name, len(keys), spread, difference, settings[share, name]))
+    header = ('images', 'head and loss', 'seeds', 'mAP', 'against the baseline (95 %)', 'chosen')
     return _markdown(header, rows)
 
 
@@ -92,6 +106,14 @@ def forces_table(forces: Dict[Tuple[str, str], Forces]) -> str:
         for key, force in forces.items()
     ]  # fmt: skip
     return _markdown(header, rows)
+
+
+def steps_table(costs: Dict[Tuple[str, str], Cost]) -> str:
+    """Time and memory of a step by part and form."""
+    rows = [
+        (*key, f'{1e3 * cost.seconds:.1f}', f'{cost.ratio:.2f}', f'{cost.megabytes:.0f}') for key, cost in costs.items()
+    ]
+    return _markdown(('trained', 'head and loss', 'ms', 'times the linear head', 'MB'), rows)
 
 
 def _mean_and_spread(values: List[float], sign: str = '-') -> str:

@@ -93,6 +93,7 @@ def embedding_training(small_cfg, images, tmp_path_factory):  # noqa: F811
     folder = tmp_path_factory.mktemp('embedding') / 'run'
     cfg = copy.deepcopy(small_cfg)
     cfg.model.head.kernels = 'embedding'
+    cfg.model.head.loss.reconstruction_weight = 0
     save_training(folder, cfg, images, {})
     return folder
 
