@@ -221,6 +221,23 @@ def test_the_fine_tuned_forms_differ_in_the_head_alone(name):
     assert all(cfg[key] == baseline[key] for key in baseline if key not in ('_base_', 'filename'))
 
 
+def test_each_form_is_compared_with_both_baselines():
+    names = ('asymmetric loss, linear', 'asymmetric loss, projected', 'KMCL')
+    noises = dict(zip(names, (1.0, 0.8, 0.5)))
+    runs = {(1.0, name, seed): drawn_run(seed, noises[name]) for name in names for seed in (0, 1)}
+    runs.pop((1.0, names[1], 1))
+    _, _, linear, projected, kernels = comparison_table(
+        runs, dict.fromkeys([(1.0, name) for name in names], '')
+    ).splitlines()
+    assert linear.split('|')[5] == projected.split('|')[6] == '  '
+    for column, name, seeds in ((5, names[0], (0, 1)), (6, names[1], (0,))):
+        gains = [
+            mean_average_precision(runs[1.0, 'KMCL', seed]) - mean_average_precision(runs[1.0, name, seed])
+            for seed in seeds
+        ]
+        assert kernels.split('|')[column].startswith(f' {np.mean(gains):+.2f} (')
+
+
 def test_the_ablations_are_compared_seed_by_seed():
     runs = {(*ASYMMETRIC_TERM, seed): drawn_run(seed) for seed in (0, 1)}
     runs.update({('Width', '64', seed): drawn_run(seed, noise=0.5) for seed in (0, 1)})

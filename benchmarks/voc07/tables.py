@@ -12,7 +12,8 @@ from benchmarks.voc07.statistics import mean_average_precision, paired_differenc
 from benchmarks.voc07.steps import Cost
 from kmcl_mm.files import written_whole
 
-BASELINE = 'asymmetric loss, linear'
+# What all forms are compared with: the plain head, and the one whose network is that of KMCL.
+BASELINES = {'linear': 'asymmetric loss, linear', 'projected': 'asymmetric loss, projected'}
 ASYMMETRIC_TERM = ('Terms', 'asymmetric')
 
 
@@ -53,7 +54,7 @@ def parts_around(page: Path, name: str) -> Tuple[str, str]:
 
 
 def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tuple[float, str], str]) -> str:
-    """The forms with their mAP and its difference to the baseline's.
+    """The forms with their mAP and its differences to those of the baselines.
 
     Args:
         runs: Runs by the share of the images, the form's name and the seed.
@@ -66,16 +67,23 @@ def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tup
     rows = []
     for share, name in dict.fromkeys(key[:2] for key in runs):
         keys = [key for key in runs if key[:2] == (share, name)]
-        paired = [key for key in keys if (share, BASELINE, key[2]) in runs]
-        difference = ''
-        if name != BASELINE and paired:
-            others = [resampled[share, BASELINE, seed] for _, _, seed in paired]
-            mean, low, high = paired_difference([resampled[key] for key in paired], others)
-            difference = f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
+        differences = [_difference(resampled, keys, baseline) for baseline in BASELINES.values()]
         spread = _mean_and_spread([resampled[key][0] for key in keys])
-        rows.append((f'{share:.0%}', name, len(keys), spread, difference, settings[share, name]))
-    header = ('images', 'head and loss', 'seeds', 'mAP', 'against the baseline (95 %)', 'chosen')
-    return _markdown(header, rows)
+        rows.append((f'{share:.0%}', name, len(keys), spread, *differences, settings[share, name]))
+    against = [f'against {baseline} (95 %)' for baseline in BASELINES]
+    return _markdown(('images', 'head and loss', 'seeds', 'mAP', *against, 'chosen'), rows)
+
+
+def _difference(
+    resampled: Dict[Tuple[float, str, int], np.ndarray], keys: List[Tuple[float, str, int]], baseline: str
+) -> str:
+    """The difference of runs to those of a baseline with the same seeds; nothing where there are none."""
+    others = {key: (key[0], baseline, key[2]) for key in keys}
+    paired = [key for key, other in others.items() if other in resampled and other != key]
+    if not paired:
+        return ''
+    mean, low, high = paired_difference([resampled[key] for key in paired], [resampled[others[key]] for key in paired])
+    return f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
 
 
 def ablation_table(runs: Dict[Tuple[str, str, int], Run]) -> str:
