@@ -1,12 +1,12 @@
-# `make demo` and `make test`; `make lint` for style and types, `make docs` for the site. Each sets up .venv with what
-# it needs.
+# `make demo` and `make test`; `make lint` for style and types, `make format` to write the style, `make docs` for the
+# site. Each sets up .venv with what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 DEMO := work_dirs/demo
 CODE := kmcl_mm tools tests benchmarks setup.py
 
-.PHONY: demo test lint docs
+.PHONY: demo test lint format docs
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python tools/train.py configs/kmcl_tresnet_m_digits.py --work-dir $(DEMO)
@@ -21,6 +21,9 @@ lint: $(VENV)/installed
 	$(VENV)/bin/python -m ruff check $(CODE)
 	$(VENV)/bin/python -m ruff format --check $(CODE)
 	$(VENV)/bin/python -m mypy
+
+format: $(VENV)/installed
+	$(VENV)/bin/python -m ruff format $(CODE)
 
 docs: $(VENV)/docs_installed
 	$(VENV)/bin/sphinx-build -W --keep-going -n -q docs docs/_build/html

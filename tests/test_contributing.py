@@ -10,20 +10,38 @@ import pytest
 
 from tests.conftest import ROOT
 
-BLOCKS = re.findall(r'^```python\n# (\S+)\n(.+?)^```$', (ROOT / 'CONTRIBUTING.md').read_text(), re.M | re.S)
+PAGE = (ROOT / 'CONTRIBUTING.md').read_text()
+BLOCKS = re.findall(r'^```python\n# (\S+)\n(.+?)^```$', PAGE, re.M | re.S)
+# A row for docs/configs.md, below the last one of another backbone.
+(ROW,) = re.findall(r'^```markdown\n(.+\n)```$', PAGE, re.M)
+ROW_ABOVE = re.compile(r'^\| `kmcl_convnext-tiny_coco` .*\n', re.M)
 
 
 @pytest.fixture(scope='module')
 def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp('checkout')
-    for name in ('kmcl_mm', 'configs', 'tests'):
+    # ruff tells the checkout's own imports by the folders that are there.
+    for name in ('kmcl_mm', 'configs', 'benchmarks', 'docs', 'tests'):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'pyproject.toml'):
         shutil.copy(ROOT / name, folder)
     for name, code in BLOCKS:
         with (folder / name).open('a') as file:
             file.write(f'# {name}\n{code}')
+    page = folder / 'docs/configs.md'
+    page.write_text(ROW_ABOVE.sub(lambda above: above[0] + ROW, page.read_text()))
     return folder
+
+
+def run(checkout, *words):
+    result = subprocess.run(
+        [sys.executable, '-m', *words],
+        cwd=checkout,
+        env=dict(os.environ, PYTHONPATH=str(checkout)),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_each_is_one_file_and_one_test():
@@ -33,12 +51,12 @@ def test_each_is_one_file_and_one_test():
 
 def test_the_examples_pass_their_tests(checkout):
     tests = [name for name, _ in BLOCKS if name.startswith('tests/')]
-    chosen = 'named_files or spherical or resnet50 or head_comment or layers'
-    result = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', *tests, 'tests/test_config.py', 'tests/test_layers.py', '-k', chosen],
-        cwd=checkout,
-        env=dict(os.environ, PYTHONPATH=str(checkout)),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    chosen = 'named_files or spherical or resnet50 or head_comment or layers or row'
+    others = ['tests/test_config.py', 'tests/test_layers.py', 'tests/docs/test_configs_page.py']
+    run(checkout, 'pytest', '-q', *tests, *others, '-k', chosen)
+
+
+@pytest.mark.parametrize('words', [('check',), ('format', '--check')], ids=' '.join)
+def test_the_examples_have_the_style(checkout, words):
+    pytest.importorskip('ruff', reason='ruff, of the extra [lint], is not installed')
+    run(checkout, 'ruff', *words, 'kmcl_mm', 'configs', 'tests')
