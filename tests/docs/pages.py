@@ -1,4 +1,4 @@
-"""The commands and programs on the README and the pages of the site."""
+"""The commands and programs on the README, CONTRIBUTING.md and the pages of the site."""
 
 import os
 import re
@@ -9,8 +9,9 @@ from typing import Iterator, List, NamedTuple, Tuple
 
 from tests.conftest import ROOT
 
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
-_BLOCK = re.compile(r'^```(\w*)\n(.*?)^```', flags=re.DOTALL | re.MULTILINE)
+CONTRIBUTING = ROOT / 'CONTRIBUTING.md'
+PAGES = [ROOT / 'README.md', CONTRIBUTING, *sorted((ROOT / 'docs').rglob('*.md'))]
+_BLOCK = re.compile(r'^```([^\n]*)\n(.*?)^```', flags=re.DOTALL | re.MULTILINE)
 # A command within a sentence: more than the name of a program or a file.
 _INLINE = re.compile(r'(?<!`)`((?:python|pip|make|tools/\w+\.sh)\s[^`]+)`(?!`)')
 # What bash starts instead of the programs: it writes down the words that it is given.

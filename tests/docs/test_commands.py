@@ -1,4 +1,6 @@
-"""Every command on the README and the pages is run: with small data, or where ELSEWHERE says why not, by another test.
+"""Every command on the README, CONTRIBUTING.md and the pages is run.
+
+With small data, or where ELSEWHERE says why not, by another test.
 
 bash splits and expands the commands (pages.py), and each program runs in a process of its own (child.py) in a folder
 that has what it reads (workplace.py), word by word as on the page but for the names in capitals.
@@ -116,7 +118,7 @@ def _run_python(words: List[str], folder: Path) -> None:
             assert len(words) == 2
             return
         if words[1] == 'pytest':
-            assert all((ROOT / word).is_file() for word in words[2:] if not word.startswith('-'))
+            assert all((ROOT / word).exists() for word in words[2:] if not word.startswith('-'))
             return
         if words[1] == 'torch.distributed.run':
             launch = parse_launch(words[2:])

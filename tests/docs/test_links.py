@@ -1,4 +1,4 @@
-"""The links of the README and the pages lead somewhere in the repository too."""
+"""The links of the README, CONTRIBUTING.md and the pages lead somewhere in the repository too."""
 
 import re
 
