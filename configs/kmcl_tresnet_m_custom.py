@@ -1,4 +1,5 @@
-# KMCL on your own images: TResNet-M at 224 px with the published recipe. Change the three lines with a number.
+# KMCL on your own images: TResNet-M at 224 px with the published recipe, but for what is set below for data of any
+# size. Change the three lines with a number.
 #
 # The folder holds images/ and two tables, train.csv and val.csv (for Parquet change the ending in `_split` too). One
 # row an image: its file's name in the first column, then one column of label names joined by |, or one column of 0, 1
