@@ -62,9 +62,10 @@ class KMCLHead(MultiLabelClsHead):
             there is no projection, M = D, and the network predicts as one with a linear head does.
         kernels: 'mapped': means and variances are maps of the embedding, as published. 'embedding' (anisotropic and
             bhattacharyya only): the kernel of every label has the embedding itself as its mean and the variance 1, so
-            that the contrast shapes the embedding and no maps can satisfy it by themselves. The width of the kernels is
-            then the loss's ``distance_scale``: a scale c is a variance of 1 / c. There is nothing to reconstruct, and
-            the loss's ``reconstruction_weight`` must be 0. Belongs to neither variant of the loss.
+            that the contrast shapes the embedding and no maps can satisfy it by themselves. The loss's
+            ``distance_scale`` then sets the width of the kernels: a scale c does what a variance of 1 / c would. There
+            is nothing to reconstruct, and the loss's ``reconstruction_weight`` must be 0. Belongs to neither variant
+            of the loss.
         loss: A KMCLLoss, or its configuration, which takes over the head's covariance unless it has one.
         thr: Score from which a label is predicted, in [0, 1], or None to predict by ``topk``.
         topk: Predict the k highest labels. As in all of the host's heads ``thr`` goes before it.
