@@ -3,9 +3,11 @@
 import shutil
 
 import pytest
+from mmpretrain.registry import DATASETS
 
 from kmcl_mm.config import load_config
 from tests.conftest import ROOT
+from tests.datasets.layouts import draw_images
 from tests.docs.child import run_python
 from tests.docs.pages import CONTRIBUTING, PAGES, blocks
 from tests.docs.workplace import best_checkpoint
@@ -21,6 +23,8 @@ ELSEWHERE = {
 BLOCKS = [
     (str(page.relative_to(ROOT)), block) for page in PAGES if page != CONTRIBUTING for block in blocks(page, 'python')
 ]
+# Tables of labels.
+TABLES = [block for page in PAGES for block in blocks(page, 'text') if block.startswith('image,')]
 
 
 def is_configuration(block: str) -> bool:
@@ -60,6 +64,22 @@ def test_the_configuration_is_read(page, configuration, tmp_path):
 def test_the_lines_to_change_are_in_the_configuration():
     lines = [block for page, block in BLOCKS if block.startswith('data_root')]
     assert lines and all(block in (ROOT / CUSTOM).read_text() for block in lines)
+
+
+@pytest.mark.parametrize('table', TABLES)
+def test_the_table_is_read(table, tmp_path):
+    """The first image has the first and the third of the labels that the configuration names, the second one none."""
+    (tmp_path / 'train.csv').write_text(table)
+    draw_images(tmp_path / 'images', ['001.jpg', '002.jpg'])
+    cfg = load_config(CUSTOM)
+    dataset = cfg.train_dataloader.dataset
+    dataset.update(data_root=str(tmp_path), label_column='labels' if 'labels' in table else None)
+    first, second = DATASETS.build(dict(dataset, pipeline=[]))
+    assert first['gt_label'] == [0, 2] and second['gt_label'] == []
+
+
+def test_there_is_a_table_of_each_form():
+    assert {'labels' in table for table in TABLES} == {True, False}
 
 
 def test_each_block_has_a_test():
