@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import track_iter_progress
 from mmpretrain.apis import get_model
 from mmpretrain.structures import DataSample
+from torch import nn
 from torch.utils.data import DataLoader
 
 from .. import host
@@ -55,6 +56,24 @@ def _build(cfg: Config) -> BaseModel:
 
 def _name(cfg: Config) -> str:
     return f'the configuration {cfg.filename or ""}'.rstrip()
+
+
+def has_kernels(head: nn.Module) -> bool:
+    """Whether a head gives each label a kernel of its own, whose entropy says more than the scores do.
+
+    Args:
+        head: A classifier's head.
+
+    Returns:
+        False for another head than a KMCLHead, and for one with ``kernels='embedding'``: there all labels share the
+        kernel at the embedding.
+
+    Example:
+        >>> from kmcl_mm.models import KMCLHead
+        >>> [has_kernels(KMCLHead(3, 8, kernels=kernels)) for kernels in ('mapped', 'embedding')]
+        [True, False]
+    """
+    return getattr(head, 'kernels', None) == 'mapped'
 
 
 def predict(model: BaseModel, loader: DataLoader) -> Iterator[Tuple[Dict[str, Any], List[DataSample]]]:

@@ -12,7 +12,7 @@ from mmengine.utils import track_iter_progress
 from ..config import load_config
 from ..functional.checks import check_at_least, check_choice
 from ..functional.uncertainty import responsibility_entropy
-from .classifier import load_classifier
+from .classifier import has_kernels, load_classifier
 from .fast import speed_up
 from .inputs import Inputs, find_sources
 from .labels import Thresholds, chosen_labels, indecision, label_names, thresholds_of
@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
         scores: Scores of all labels (K,), in the order of the inferencer's ``labels``.
         indecision: How near a score is to its threshold, in [0, 1], see :func:`kmcl_mm.inference.labels.indecision`.
         uncertainty: Over how many labels the mixture of kernels spreads the image, in [0, log K], see
-            :func:`kmcl_mm.functional.uncertainty.responsibility_entropy`; None for a head without kernels.
+            :func:`kmcl_mm.functional.uncertainty.responsibility_entropy`; None where labels have no own kernels.
         embedding: Embedding (M,), or None where it was not asked for.
     """
 
@@ -155,7 +155,7 @@ class KMCLInferencer:
             speed_up(self.model, images)
         features = self.model.extract_feat(images)
         head, uncertainty = self.model.head, [None] * len(images)
-        if hasattr(head, 'mixture'):
+        if has_kernels(head):
             mixture = head.mixture(features)
             embedding, logits = mixture.embedding, mixture.logits
             uncertainty = responsibility_entropy(*mixture).tolist()

@@ -31,7 +31,7 @@ class ImageIndex:
         target: Labels of the images (N, K), int8: 1 present, 0 absent, -1 unknown.
         thumbnails: A small JPEG of each image (N).
         indecision: Indecision of each image (N,), float32, at the thresholds of the classifier.
-        uncertainty: Uncertainty of each image (N,), float32; NaN for a head without kernels.
+        uncertainty: Uncertainty of each image (N,), float32; NaN for a head without kernels of the labels.
     """
 
     labels: Tuple[str, ...]

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from ..evaluation.samples import scores_and_target, stack
 from ..functional.checks import UNKNOWN, check_at_least
 from ..functional.uncertainty import responsibility_entropy
-from ..inference import load_classifier, predict
+from ..inference import has_kernels, load_classifier, predict
 from ..inference.indexing import thumbnail_of
 from ..inference.labels import indecision, label_names, thresholds_of
 from .kernels import KernelDistances
@@ -37,10 +37,10 @@ class Evaluation:
         thresholds: Scores from which each label is predicted (K,), or None where the head predicts its highest ones.
         indecision: How near a score is to its threshold (N,), see :func:`kmcl_mm.inference.labels.indecision`.
         entropy: Over how many labels the kernels spread each image (N,), see
-            :func:`kmcl_mm.functional.uncertainty.responsibility_entropy`; None for a head without kernels.
+            :func:`kmcl_mm.functional.uncertainty.responsibility_entropy`; None where labels have no own kernels.
         drawn: Indices of the D images that were drawn for the map, in rising order.
         embeddings: Their embeddings (D, M).
-        kernels: Distances between the labels' kernels in the drawn images; None for a head without kernels.
+        kernels: Distances between the labels' kernels in the drawn images; None for such a head.
     """
 
     labels: Tuple[str, ...]
@@ -101,9 +101,7 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
     order = np.random.default_rng(0).permutation(len(loader.dataset))
     is_drawn = np.isin(np.arange(len(order)), order[:max_images])
     drawn = np.flatnonzero(is_drawn)
-    has_kernels = hasattr(model.head, 'mixture')
-    # Kernels at the embedding are the same for all labels.
-    kernels = KernelDistances(len(labels)) if has_kernels and model.head.kernels == 'mapped' else None
+    kernels = KernelDistances(len(labels)) if has_kernels(model.head) else None
 
     heard: List[Tuple[Tensor, ...]] = []
     hook = model.head.register_forward_hook(lambda head, arguments, output: heard.append(arguments[0]))
@@ -113,13 +111,15 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
     for _, predictions in predict(model, loader):
         features = heard.pop()
         chosen = torch.from_numpy(np.flatnonzero(is_drawn[len(samples) : len(samples) + len(predictions)]))
-        embeddings.append(model.head.pre_logits(features)[chosen].cpu())
-        if has_kernels:
+        if kernels is None:
+            embedding = model.head.pre_logits(features)
+        else:
             mixture = model.head.mixture(features)
+            embedding = mixture.embedding
             entropies.append(responsibility_entropy(*mixture).cpu())
-        if kernels is not None:
             target = _targets(predictions, UNKNOWN)
-            kernels.add(*(part[chosen] for part in (mixture.embedding, mixture.mean, mixture.variance, target)))
+            kernels.add(*(part[chosen] for part in (embedding, mixture.mean, mixture.variance, target)))
+        embeddings.append(embedding[chosen].cpu())
         samples += predictions
     hook.remove()
 
@@ -135,7 +135,7 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
         predicted=torch.stack([label_to_onehot(s.pred_label, len(labels)).cpu() == 1 for s in samples]),
         thresholds=thresholds,
         indecision=np.array([indecision(row, thresholds, topk) for row in scores.numpy()]),
-        entropy=torch.cat(entropies).numpy() if has_kernels else None,
+        entropy=None if kernels is None else torch.cat(entropies).numpy(),
         drawn=drawn,
         embeddings=torch.cat(embeddings).numpy(),
         kernels=kernels,

@@ -122,15 +122,23 @@ def test_indecision_is_that_of_the_nearest_score(inferencer, folder):
     assert inferencer(folder / 'a.jpg', topk=3).images[0].indecision == 0
 
 
-def test_a_head_without_kernels_has_no_uncertainty(small_cfg, save_checkpoint, folder, tmp_path):
+@pytest.mark.parametrize(
+    'head, length',
+    [
+        (dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=96), 96),
+        # Its kernels are the same for all labels: their entropy would be that of the scores alone.
+        (dict(type='KMCLHead', kernels='embedding', num_classes=3, in_channels=96, embedding_channels=16), 16),
+    ],
+)
+def test_a_head_without_kernels_of_the_labels_has_no_uncertainty(small_cfg, folder, tmp_path, head, length):
     from mmpretrain.apis import get_model
 
     cfg = copy.deepcopy(small_cfg)
-    cfg.model.head = dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=96)
-    path = tmp_path / 'linear.pth'
+    cfg.model.head = head
+    path = tmp_path / 'model.pth'
     torch.save(dict(state_dict=get_model(cfg).state_dict(), meta=dict(dataset_meta=dict(classes=LABELS))), path)
     (image,) = KMCLInferencer(cfg, path)(folder / 'a.jpg', with_embedding=True).images
-    assert image.uncertainty is None and image.embedding.shape == (96,)
+    assert image.uncertainty is None and image.embedding.shape == (length,)
 
 
 @pytest.mark.parametrize(

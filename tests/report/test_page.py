@@ -54,7 +54,7 @@ def test_kernels_at_the_embedding(report, embedding_training):
     assert status == 0, output
     page = (embedding_training / 'report.html').read_text(encoding='utf-8')
     assert 'The labels have no kernels of their own' in page and 'How the similarity' not in page
-    assert 'Entropy of the kernels' in page
+    assert 'Indecision of the scores' in page and 'Entropy of the kernels' not in page
 
 
 def test_without_a_test_image_that_has_a_label(report, training, images, tmp_path):
