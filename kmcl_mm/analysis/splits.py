@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
+from ..config import each_image_once
 from .findings import Finding
 
 SPLITS = ('train', 'val', 'test')
@@ -65,7 +66,7 @@ def configured_datasets(cfg: Config) -> Dict[str, Config]:
 
 
 def load_splits(cfg: Config) -> Tuple[List[Split], List[Finding]]:
-    """Build the data sets of training, validation and test.
+    """Build the data sets of training, validation and test, each without wrappers that show images more than once.
 
     A test set of the same images as the validation set is left out: it would be checked twice.
 
@@ -81,7 +82,7 @@ def load_splits(cfg: Config) -> Tuple[List[Split], List[Finding]]:
     splits, findings = {}, []
     for name, dataset_cfg in configured_datasets(cfg).items():
         try:
-            splits[name] = _read(name, DATASETS.build(dataset_cfg), _num_classes(cfg))
+            splits[name] = _read(name, DATASETS.build(each_image_once(dataset_cfg)), _num_classes(cfg))
         except Exception as error:  # a data set is anybody's code: whatever stops it would stop the training
             message = f'The data set cannot be built: {" ".join(str(error).split()) or repr(error)}{_hint(error)}'
             findings.append(Finding('error', name, message))

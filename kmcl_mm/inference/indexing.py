@@ -1,7 +1,7 @@
 """An index of similar images from the training data of a configuration."""
 
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import List, NamedTuple, Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from mmpretrain.structures import label_to_onehot
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ..config import each_image_once
 from ..functional.checks import check_at_least
 from .inferencer import KMCLInferencer, Prediction
 from .preprocessing import Skipped
@@ -129,16 +130,7 @@ def _loading_dataset(cfg: Config) -> BaseDataset:
         raise ValueError('Expected the configuration to have train_dataloader.dataset, but there is none.')
     first = cfg.test_dataloader.dataset.pipeline[0]
     loads = issubclass(TRANSFORMS.get(first['type']), LoadImageFromFile)
-    return DATASETS.build(_with_pipeline(dataset.to_dict(), [first] if loads else []))
-
-
-def _with_pipeline(dataset: Dict[str, Any], pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """The configuration of a data set with this pipeline, without wrappers that show images more than once."""
-    if 'dataset' in dataset:
-        return _with_pipeline(dataset['dataset'], pipeline)
-    if 'datasets' in dataset:
-        return dict(dataset, datasets=[_with_pipeline(part, pipeline) for part in dataset['datasets']])
-    return dict(dataset, pipeline=pipeline)
+    return DATASETS.build(each_image_once(dataset.to_dict(), pipeline=[first] if loads else []))
 
 
 def _as_index(

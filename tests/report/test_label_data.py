@@ -2,6 +2,7 @@ import copy
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from kmcl_mm.analysis.labels import LabelCounts
@@ -22,6 +23,28 @@ def test_training_labels_are_counted(training, evaluation, images):
     assert data.split == 'training' and not data.reason
     np.testing.assert_array_equal(data.counts.positives, table.sum(axis=0))
     np.testing.assert_array_equal(data.counts.together, table.T.astype(int) @ table)
+
+
+@pytest.mark.parametrize(
+    'wrap, part',
+    [
+        (lambda dataset: dict(type='RepeatDataset', times=3, dataset=dataset), slice(None)),
+        (lambda dataset: dict(type='ClassBalancedDataset', oversample_thr=0.9, dataset=dataset), slice(None)),
+        (
+            lambda dataset: dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=dataset)]),
+            slice(None),
+        ),
+        # A wrapper that shows a part of the images goes on doing so.
+        (lambda dataset: dict(type='KFoldDataset', num_splits=3, dataset=dataset), slice(8, None)),
+    ],
+)
+def test_each_training_image_counts_once(training, evaluation, images, wrap, part):
+    cfg = copy.deepcopy(training[1])
+    cfg.train_dataloader.dataset = wrap(cfg.train_dataloader.dataset)
+    table = pd.read_csv(images / 'train.csv')[list(LABELS)].to_numpy()[part] == 1
+    data = read_label_data(cfg, LABELS, evaluation.target)
+    assert data.split == 'training' and data.counts.num_images == len(table)
+    np.testing.assert_array_equal(data.counts.positives, table.sum(axis=0))
 
 
 def test_without_training_data_the_test_labels_are_counted(training, evaluation):
