@@ -109,7 +109,8 @@ def read_curves(work_dir: Path) -> Curves:
     """The losses and mAP that a training has logged, joined where it was resumed.
 
     A later log takes the place of what an earlier one says of the same iterations and of later ones: a resumed training
-    goes on behind, and one that starts anew replaces everything.
+    goes on behind, and one that starts anew replaces everything. A validation of a training by iterations that is
+    logged without its iteration has that of the training's last line before it.
 
     Args:
         work_dir: The folder of the training.
@@ -133,12 +134,15 @@ def read_curves(work_dir: Path) -> Curves:
         trained = [line for line in lines if 'loss' in line]
         if trained:
             first = trained[0]
-            is_by_epoch = 'epoch' in first
+            is_by_epoch = _counts_epochs(lines)
             first_validation = first['epoch' if is_by_epoch else 'step']
             losses = {step: line for step, line in losses.items() if step < first['step']}
             validations = {step: line for step, line in validations.items() if step < first_validation}
-        losses.update({line['step']: line for line in trained})
-        validations.update({line['step']: line for line in lines if 'loss' not in line})
+        for line in lines:
+            if 'loss' in line:
+                losses[line['step']] = line
+            else:
+                validations[line['step'] if is_by_epoch else line['step'] or max(losses, default=0)] = line
     names = dict.fromkeys(name for line in losses.values() for name in line if name.startswith('loss_'))
     scores = dict.fromkeys(
         name for line in validations.values() for name in line if re.fullmatch(r'(.*/)?mAP(_origin)?', name)
@@ -157,6 +161,16 @@ def _read_lines(path: Path) -> List[Dict[str, Any]]:
         if isinstance(line, dict) and 'step' in line:
             lines.append(line)
     return lines
+
+
+def _counts_epochs(lines: List[Dict[str, Any]]) -> bool:
+    """Whether the validations of a log are numbered by the epochs that its other lines name.
+
+    The host numbers those of a training by iterations either by iteration or, as they are after no whole epoch, all
+    with 0.
+    """
+    highest = max(line.get('epoch', 0) for line in lines)
+    return highest > 0 and all(0 < line['step'] <= highest for line in lines if 'loss' not in line)
 
 
 def _table(lines: Dict[int, Dict[str, Any]], columns: List[str]) -> pd.DataFrame:
