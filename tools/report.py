@@ -38,7 +38,7 @@ def main() -> None:
     print(f'Configuration {config}, checkpoint {checkpoint}. Test images:')
     evaluation = evaluate(cfg, checkpoint, args.max_images)
     print('Drawing the page')
-    write_report(cfg, config.stem, checkpoint, args.work_dir, evaluation, out)
+    write_report(config.stem, checkpoint, args.work_dir, evaluation, out)
     print(f'Report of {out.stat().st_size / 1e6:.1f} MB: {out}\nOpen it in a browser; it needs no network.')
 
 

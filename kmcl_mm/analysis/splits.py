@@ -82,7 +82,7 @@ def load_splits(cfg: Config) -> Tuple[List[Split], List[Finding]]:
     splits, findings = {}, []
     for name, dataset_cfg in configured_datasets(cfg).items():
         try:
-            splits[name] = _read(name, DATASETS.build(each_image_once(dataset_cfg)), _num_classes(cfg))
+            splits[name] = read_split(name, DATASETS.build(each_image_once(dataset_cfg)), _num_classes(cfg))
         except Exception as error:  # a data set is anybody's code: whatever stops it would stop the training
             message = f'The data set cannot be built: {" ".join(str(error).split()) or repr(error)}{_hint(error)}'
             findings.append(Finding('error', name, message))
@@ -91,7 +91,20 @@ def load_splits(cfg: Config) -> Tuple[List[Split], List[Finding]]:
     return list(splits.values()), findings
 
 
-def _read(name: str, dataset: Any, num_classes: Optional[int]) -> Split:
+def read_split(name: str, dataset: Any, num_classes: Optional[int]) -> Split:
+    """Read the labels of a data set, without a look at its images.
+
+    Args:
+        name: 'train', 'val' or 'test'.
+        dataset: The data set, with MMEngine's ``get_data_info``.
+        num_classes: The number of labels of a data set that names none; None for those that occur.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: There is no image, or an empty list of names.
+    """
     if not getattr(dataset, '_fully_initialized', True):
         dataset.full_init()
     items = [dataset.get_data_info(index) for index in range(len(dataset))]

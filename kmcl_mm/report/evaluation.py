@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample, label_to_onehot
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..evaluation.samples import scores_and_target, stack
@@ -19,6 +19,7 @@ from ..inference import has_kernels, load_classifier, predict
 from ..inference.indexing import thumbnail_of
 from ..inference.labels import indecision, label_names, thresholds_of
 from .kernels import KernelDistances
+from .label_data import LabelData, labels_of_pairs, read_label_data
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class Evaluation:
 
     Args:
         labels: Names of the labels.
-        epoch: After how many epochs the checkpoint was written, or None where it does not say.
+        trained: After what the checkpoint was written, 'epoch 3' or, before any epoch was over, 'iteration 400'; ''
+            where it does not say.
         dataset: The test images, prepared by the test pipeline.
+        data: How often labels occur in the training data, or in the test images where there are none.
         names: Name of each image.
         scores: Scores (N, K).
         target: Targets (N, K): 1 present, 0 absent, -1 unknown or difficult, as average precision judges them.
@@ -40,12 +43,14 @@ class Evaluation:
             :func:`kmcl_mm.functional.uncertainty.responsibility_entropy`; None where labels have no own kernels.
         drawn: Indices of the D images that were drawn for the map, in rising order.
         embeddings: Their embeddings (D, M).
-        kernels: Distances between the labels' kernels in the drawn images; None for such a head.
+        kernels: Distances between the kernels of the labels in the charts of pairs, in the drawn images; None for such
+            a head, or where there are no pairs.
     """
 
     labels: Tuple[str, ...]
-    epoch: Optional[int]
+    trained: str
     dataset: Dataset
+    data: LabelData
     names: Tuple[str, ...]
     scores: Tensor
     target: Tensor
@@ -89,8 +94,8 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
         The predictions.
 
     Raises:
-        ValueError: The checkpoint is not one of this configuration, there are no test data, or ``max_images`` is less
-            than 1.
+        ValueError: The checkpoint is not one of this configuration, there are no test data, the head's embeddings are
+            not (N, M), or ``max_images`` is less than 1.
     """
     check_at_least('max_images', max_images, 1)
     model, content = load_classifier(cfg, checkpoint)
@@ -101,57 +106,78 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
     order = np.random.default_rng(0).permutation(len(loader.dataset))
     is_drawn = np.isin(np.arange(len(order)), order[:max_images])
     drawn = np.flatnonzero(is_drawn)
-    kernels = KernelDistances(len(labels)) if has_kernels(model.head) else None
+    data = read_label_data(cfg, tuple(labels), loader.dataset)
+    pairs = labels_of_pairs(data.counts)
+    with_kernels = has_kernels(model.head)
+    kernels = KernelDistances(pairs) if with_kernels and pairs else None
 
     heard: List[Tuple[Tensor, ...]] = []
     hook = model.head.register_forward_hook(lambda head, arguments, output: heard.append(arguments[0]))
     samples: List[DataSample] = []
+    judged: List[Tuple[Tensor, Tensor]] = []
     embeddings: List[Tensor] = []
     entropies: List[Tensor] = []
     for _, predictions in predict(model, loader):
         features = heard.pop()
         chosen = torch.from_numpy(np.flatnonzero(is_drawn[len(samples) : len(samples) + len(predictions)]))
-        if kernels is None:
-            embedding = model.head.pre_logits(features)
-        else:
+        judged += [scores_and_target(sample.to_dict(), UNKNOWN) for sample in predictions]
+        samples += predictions
+        if with_kernels:
             mixture = model.head.mixture(features)
             embedding = mixture.embedding
             entropies.append(responsibility_entropy(*mixture).cpu())
-            target = _targets(predictions, UNKNOWN)
-            kernels.add(*(part[chosen] for part in (embedding, mixture.mean, mixture.variance, target)))
+            if kernels is not None:
+                _, target = stack(judged[-len(predictions) :])
+                kernels.add(*(part[chosen] for part in (embedding, mixture.mean, mixture.variance, target)))
+        else:
+            embedding = model.head.pre_logits(features)
+            _check_embedding(embedding, model.head)
         embeddings.append(embedding[chosen].cpu())
-        samples += predictions
     hook.remove()
 
-    scores = torch.stack([sample.pred_score for sample in samples]).cpu()
+    scores, target = stack(judged)
     return Evaluation(
         labels=tuple(labels),
-        epoch=(content.get('meta') or {}).get('epoch'),
+        trained=_trained(content.get('meta') or {}),
         dataset=loader.dataset,
+        data=data,
         names=tuple(_name(sample, place) for place, sample in enumerate(samples)),
         scores=scores,
-        target=_targets(samples, UNKNOWN),
-        target_at_thresholds=_targets(samples, 0),
+        target=target,
+        target_at_thresholds=stack([scores_and_target(sample.to_dict(), 0) for sample in samples])[1],
         predicted=torch.stack([label_to_onehot(s.pred_label, len(labels)).cpu() == 1 for s in samples]),
         thresholds=thresholds,
         indecision=np.array([indecision(row, thresholds, topk) for row in scores.numpy()]),
-        entropy=None if kernels is None else torch.cat(entropies).numpy(),
+        entropy=torch.cat(entropies).numpy() if with_kernels else None,
         drawn=drawn,
         embeddings=torch.cat(embeddings).numpy(),
         kernels=kernels,
     )
 
 
+def _trained(meta: Dict[str, Any]) -> str:
+    """After what a checkpoint was written; in a training by iterations the host counts no epochs."""
+    if meta.get('epoch'):
+        return f'epoch {meta["epoch"]}'
+    return f'iteration {meta["iter"]}' if meta.get('iter') else ''
+
+
+def _check_embedding(embedding: Tensor, head: nn.Module) -> None:
+    if embedding.dim() != 2:
+        raise ValueError(
+            f"Expected the head's pre_logits to give embeddings (N, M), but {type(head).__name__} gave "
+            f'{tuple(embedding.shape)}. Take a head of pooled features, after neck=dict(type="GlobalAveragePooling").'
+        )
+
+
 def _test_loader(cfg: Config) -> Any:
     """The loader of the test images, in their order."""
-    if 'test_dataloader' not in cfg:
-        raise ValueError('Expected the configuration to have a `test_dataloader`, but it has none.')
+    if not cfg.get('test_dataloader'):
+        raise ValueError(
+            'Expected the configuration to have a `test_dataloader`, but it has none. Give it that of the test images.'
+        )
     in_order = dict(cfg.test_dataloader, sampler=dict(type='DefaultSampler', shuffle=False))
     return Runner.build_dataloader(in_order, seed=0)
-
-
-def _targets(samples: Sequence[DataSample], difficult: int) -> Tensor:
-    return stack([scores_and_target(sample.to_dict(), difficult) for sample in samples])[1]
 
 
 def _name(sample: DataSample, place: int) -> str:

@@ -7,7 +7,6 @@ from bokeh.models import ColumnDataSource, LabelSet, Span
 from bokeh.plotting import figure
 
 from .evaluation import Evaluation
-from .label_data import LabelData
 from .results import Results
 from .style import ACCENT, COLORS, INK, add_tooltips, new_chart
 
@@ -18,18 +17,18 @@ _NAMED, _MANY = 3, 40
 _WIDE = 5
 
 
-def draw_frequency(evaluation: Evaluation, data: LabelData, results: Results) -> Dict[str, figure]:
+def draw_frequency(evaluation: Evaluation, results: Results) -> Dict[str, figure]:
     """A dot for each label.
 
     Args:
         evaluation: The predictions.
-        data: How often the labels occur.
         results: Their average precision.
 
     Returns:
-        The chart under the name 'frequency'; none where no test image has a label.
+        The chart under the name 'frequency', without labels that no counted image has; none where it would be empty.
     """
-    precision, frequency = results.average_precision, data.counts.positives
+    data, precision = evaluation.data, results.average_precision
+    frequency = data.counts.positives
     shown = np.flatnonzero(~np.isnan(precision) & (frequency > 0))
     if not len(shown):
         return {}

@@ -1,6 +1,6 @@
 """How alike the kernels of two labels are, on average over images."""
 
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,12 +36,12 @@ def label_distance(embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 
 
 class Similarity(NamedTuple):
-    """How alike the kernels of K labels are.
+    """How alike the kernels of L labels are.
 
     Attributes:
-        distance: Mean Bhattacharyya distance (K, K); nan where no image has either label.
+        distance: Mean Bhattacharyya distance (L, L); nan where no image has either label.
         coefficient: The coefficient of one dimension that all would have if they shared this distance,
-            exp(-distance / M) (K, K).
+            exp(-distance / M) (L, L).
     """
 
     distance: Tensor
@@ -49,28 +49,29 @@ class Similarity(NamedTuple):
 
 
 class KernelDistances:
-    """Bhattacharyya distances between the labels' kernels, averaged over images.
+    """Bhattacharyya distances between the kernels of some labels, averaged over images.
 
     The distance of a pair of labels is averaged over the images that have one of the two, or both.
 
     Args:
-        num_labels: Number of labels K.
+        labels: Indices of these L labels among all K.
 
     Example:
         The second image has neither label, and does not count.
 
         >>> import torch
-        >>> distances = KernelDistances(2)
+        >>> distances = KernelDistances([0, 1])
         >>> mean, target = torch.tensor([[0., 4.], [0., 9.]]), torch.tensor([[1, 0], [0, 0]])
         >>> distances.add(torch.zeros(2, 3), mean, torch.ones(2, 2), target)
         >>> distances.similarity().distance[0, 1].item()
         6.0
     """
 
-    def __init__(self, num_labels: int) -> None:
+    def __init__(self, labels: List[int]) -> None:
         self.num_dimensions = 0
-        self._total = torch.zeros(num_labels, num_labels, dtype=torch.float64)
-        self._count = torch.zeros(num_labels, num_labels, dtype=torch.float64)
+        self._labels = labels
+        self._total = torch.zeros(len(labels), len(labels), dtype=torch.float64)
+        self._count = torch.zeros(len(labels), len(labels), dtype=torch.float64)
 
     def add(self, embedding: Tensor, mean: Tensor, variance: Tensor, target: Tensor) -> None:
         """Count in the kernels of images.
@@ -82,13 +83,13 @@ class KernelDistances:
             target: Targets (N, K): 1 present, 0 absent, -1 unknown.
         """
         self.num_dimensions = embedding.shape[1]
+        mean, variance, present = mean[..., self._labels], variance[..., self._labels], target[:, self._labels] == 1
         distance = label_distance(embedding, mean, variance).cpu().double()
-        present = target == 1
         either = (present.unsqueeze(1) | present.unsqueeze(2)).double()
         self._total += (distance * either).sum(dim=0)
         self._count += either.sum(dim=0)
 
     def similarity(self) -> Similarity:
-        """The means over all images that were counted in."""
+        """The means over all images that were counted in, in the order of the labels."""
         distance = self._total / self._count
         return Similarity(distance, torch.exp(-distance / max(self.num_dimensions, 1)))

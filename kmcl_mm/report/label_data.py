@@ -1,5 +1,6 @@
 """How often the labels occur in the data, alone and together."""
 
+from dataclasses import replace
 from typing import List, NamedTuple, Tuple
 
 import numpy as np
@@ -7,10 +8,13 @@ from mmengine.config import Config
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ..analysis.labels import LabelCounts, count_labels
-from ..analysis.splits import Split, load_splits
-from ..functional.checks import UNKNOWN
+from ..analysis.splits import load_splits, read_split
+
+# Labels in the charts of pairs, at the most.
+PAIR_LABELS = 30
 
 
 class LabelData(NamedTuple):
@@ -27,14 +31,13 @@ class LabelData(NamedTuple):
     reason: str
 
 
-def read_label_data(cfg: Config, labels: Tuple[str, ...], target: Tensor) -> LabelData:
+def read_label_data(cfg: Config, labels: Tuple[str, ...], test_images: Dataset) -> LabelData:
     """Count the labels of the training data, without a look at their images.
 
     Args:
         cfg: The configuration.
         labels: Names of the K labels of the checkpoint.
-        target: Targets (N, K) of the test images, which are counted where the training data are not to be had: 1
-            present, 0 absent, -1 unknown.
+        test_images: The data set of the test images, which are counted where the training data are not to be had.
 
     Returns:
         The counts.
@@ -45,20 +48,8 @@ def read_label_data(cfg: Config, labels: Tuple[str, ...], target: Tensor) -> Lab
         if splits and splits[0].classes == labels:
             return LabelData('training', count_labels(splits[0]), '')
         reason = findings[0].message if findings else 'they have other labels'
-    return LabelData('test', count_labels(_as_split(labels, target)), reason)
-
-
-def _as_split(labels: Tuple[str, ...], target: Tensor) -> Split:
-    rows = target.numpy()
-    return Split(
-        name='test',
-        classes=labels,
-        labels=[np.flatnonzero(row == 1) for row in rows],
-        unjudged=[np.flatnonzero(row == UNKNOWN) for row in rows],
-        paths=[],
-        patients=None,
-        annotated_sizes=[None] * len(rows),
-    )
+    split = read_split('test', test_images, len(labels))
+    return LabelData('test', count_labels(replace(split, classes=labels)), reason)
 
 
 def most_frequent(counts: LabelCounts, most: int) -> np.ndarray:
@@ -80,6 +71,43 @@ def most_frequent(counts: LabelCounts, most: int) -> np.ndarray:
     """
     order = np.argsort(-counts.positives, kind='stable')
     return order[counts.positives[order] > 0][:most]
+
+
+def frequency_order(counts: LabelCounts, target: Tensor) -> np.ndarray:
+    """The labels that an image has, counted or tested.
+
+    Args:
+        counts: The counts.
+        target: Targets (N, K) of the test images: 1 present, 0 absent, -1 unknown.
+
+    Returns:
+        Indices of the labels, those that most counted images have first; those that only test images have are last.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> together = np.diag([1, 0, 3])
+        >>> counts = LabelCounts(4, together.diagonal(), np.full(3, 4), together, np.array([1, 1, 1, 1]), 0)
+        >>> frequency_order(counts, torch.tensor([[0, 1, 0]])).tolist()
+        [2, 0, 1]
+    """
+    tested = (target == 1).sum(dim=0).numpy()
+    order = np.lexsort((-tested, -counts.positives))
+    return order[(counts.positives + tested)[order] > 0]
+
+
+def labels_of_pairs(counts: LabelCounts) -> List[int]:
+    """The labels in the charts of pairs.
+
+    Args:
+        counts: The counts.
+
+    Returns:
+        Indices of the most frequent labels in the order of :func:`order_by_cooccurrence`; none where fewer than two
+        occur.
+    """
+    chosen = most_frequent(counts, PAIR_LABELS)
+    return order_by_cooccurrence(counts, chosen) if len(chosen) > 1 else []
 
 
 def order_by_cooccurrence(counts: LabelCounts, chosen: np.ndarray) -> List[int]:

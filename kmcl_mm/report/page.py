@@ -8,7 +8,6 @@ from bokeh.models import LayoutDOM
 from bokeh.resources import Resources
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
-from mmengine.config import Config
 
 from ..files import written_whole
 from .curve_charts import draw_losses, draw_mean_average_precision
@@ -16,7 +15,7 @@ from .embedding_map import draw_map
 from .evaluation import Evaluation
 from .examples import missed_labels, uncertain_images, wrong_labels
 from .frequency_chart import draw_frequency
-from .label_data import LabelData, most_frequent, order_by_cooccurrence, read_label_data
+from .label_data import frequency_order, labels_of_pairs
 from .pair_charts import draw_cooccurrence, draw_similarity, rank_correlation
 from .precision_recall_chart import draw_precision_recall
 from .results import Results, measure
@@ -27,8 +26,6 @@ from .work_dir import find_start, read_curves
 _BOKEH = Resources(mode='inline', components=['bokeh', 'bokeh-widgets'])
 # Images of each kind to look at.
 _EXAMPLES = 12
-# Labels in the charts of pairs.
-_PAIR_LABELS = 30
 
 
 class Pairs(NamedTuple):
@@ -45,29 +42,25 @@ class Pairs(NamedTuple):
     correlation: Any
 
 
-def write_report(
-    cfg: Config, config_name: str, checkpoint: Path, work_dir: Path, evaluation: Evaluation, out: Path
-) -> None:
+def write_report(config_name: str, checkpoint: Path, work_dir: Path, evaluation: Evaluation, out: Path) -> None:
     """Write the report as one HTML page that needs no other file.
 
     Args:
-        cfg: The configuration.
-        config_name: What the page calls it.
+        config_name: What the page calls the configuration.
         checkpoint: The checkpoint.
         work_dir: The folder of the training, of whose logs the curves are.
         evaluation: The checkpoint's predictions.
         out: The file to write; it is there whole or not at all.
     """
     results = measure(evaluation)
-    data = read_label_data(cfg, evaluation.labels, evaluation.target)
-    frequent = most_frequent(data.counts, len(evaluation.labels))
+    frequent = frequency_order(evaluation.data.counts, evaluation.target)
     curves = read_curves(work_dir)
-    pairs = draw_pairs(evaluation, data)
+    pairs = draw_pairs(evaluation)
     losses = draw_losses(curves)
     charts = {
         **losses,
         **draw_mean_average_precision(curves),
-        **draw_frequency(evaluation, data, results),
+        **draw_frequency(evaluation, results),
         **draw_precision_recall(evaluation, frequent, results),
         **draw_thresholds(threshold_curves(evaluation, frequent)),
         **pairs.charts,
@@ -89,9 +82,9 @@ def write_report(
             start=find_start(work_dir),
             evaluation=evaluation,
             results=results,
-            data=data,
+            data=evaluation.data,
             pairs=pairs,
-            rows=_label_rows(evaluation, data, results),
+            rows=_label_rows(evaluation, results),
             wrong=wrong_labels(evaluation, _EXAMPLES),
             missed=missed_labels(evaluation, _EXAMPLES),
             uncertain=uncertain_images(evaluation, _EXAMPLES),
@@ -108,31 +101,30 @@ def _environment() -> Environment:
     )
 
 
-def draw_pairs(evaluation: Evaluation, data: LabelData) -> Pairs:
+def draw_pairs(evaluation: Evaluation) -> Pairs:
     """The charts of pairs of the most frequent labels.
 
     Args:
         evaluation: The predictions.
-        data: How often labels occur together.
 
     Returns:
         The charts, none where fewer than two labels occur.
     """
-    chosen = most_frequent(data.counts, _PAIR_LABELS)
-    if len(chosen) < 2:
-        return Pairs({}, len(chosen), None)
-    order = order_by_cooccurrence(data.counts, chosen)
+    data, order = evaluation.data, labels_of_pairs(evaluation.data.counts)
+    if not order:
+        return Pairs({}, 0, None)
     charts = dict(cooccurrence=draw_cooccurrence(data, evaluation.labels, order))
     correlation = None
     if evaluation.kernels is not None:
         similarity = evaluation.kernels.similarity()
-        charts['similarity'] = draw_similarity(similarity, evaluation.labels, order)
+        charts['similarity'] = draw_similarity(similarity, [evaluation.labels[k] for k in order])
         correlation = rank_correlation(data, similarity, order)
     return Pairs(charts, len(order), correlation)
 
 
-def _label_rows(evaluation: Evaluation, data: LabelData, results: Results) -> List[Tuple]:
+def _label_rows(evaluation: Evaluation, results: Results) -> List[Tuple]:
     """Name, images of the data, test images, and average precision of each label, by rising average precision."""
     positives = (evaluation.target == 1).sum(dim=0).tolist()
-    rows = zip(evaluation.labels, data.counts.positives.tolist(), positives, results.average_precision.tolist())
+    counted, precision = evaluation.data.counts.positives.tolist(), results.average_precision.tolist()
+    rows = zip(evaluation.labels, counted, positives, precision)
     return sorted(rows, key=lambda row: (row[3] != row[3], row[3]))

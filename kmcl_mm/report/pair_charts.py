@@ -35,28 +35,24 @@ def draw_cooccurrence(data: LabelData, labels: Sequence[str], order: List[int]) 
     return _draw_pairs(percent, together, [labels[k] for k in order], Blues256[::-1], 'percent', tooltips)
 
 
-def draw_similarity(similarity: Similarity, labels: Sequence[str], order: List[int]) -> figure:
+def draw_similarity(similarity: Similarity, names: List[str]) -> figure:
     """How alike the kernels of the row's and the column's label are.
 
     Args:
-        similarity: The coefficients.
-        labels: Names of the K labels.
-        order: Indices of the labels to draw, from the top and from the left.
+        similarity: The coefficients, from the top and from the left.
+        names: Names of the labels in this order.
 
     Returns:
         The chart.
     """
-    coefficient, distance = (
-        part.numpy()[np.ix_(order, order)] for part in (similarity.coefficient, similarity.distance)
-    )
     tooltips = [
         ('label', '@row'),
         ('and', '@column'),
         ('per dimension', '@value{0.0000}'),
         ('distance', '@extra{0.00}'),
     ]
-    names = [labels[k] for k in order]
-    return _draw_pairs(coefficient, distance, names, Oranges256[::-1], 'coefficient per dimension', tooltips)
+    values = similarity.coefficient.numpy(), similarity.distance.numpy()
+    return _draw_pairs(*values, names, Oranges256[::-1], 'coefficient per dimension', tooltips)
 
 
 def rank_correlation(data: LabelData, similarity: Similarity, order: List[int]) -> Optional[float]:
@@ -64,15 +60,15 @@ def rank_correlation(data: LabelData, similarity: Similarity, order: List[int]) 
 
     Args:
         data: How often labels occur together; of each pair the mean of its two shares counts.
-        similarity: The coefficients.
-        order: Indices of the labels that count.
+        similarity: The coefficients of the labels that count.
+        order: Indices of these labels.
 
     Returns:
         The correlation, in [-1, 1]; None where there are fewer than three pairs, or all are alike.
     """
     upper = np.triu_indices(len(order), 1)
     share = data.counts.conditional[np.ix_(order, order)]
-    values = ((share + share.T) / 2)[upper], similarity.coefficient.numpy()[np.ix_(order, order)][upper]
+    values = ((share + share.T) / 2)[upper], similarity.coefficient.numpy()[upper]
     is_known = ~np.isnan(values).any(axis=0)
     first, second = (part[is_known] for part in values)
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:

@@ -8,11 +8,12 @@ from bokeh.embed import components
 from kmcl_mm.report.embedding_map import draw_map, place_embeddings
 from kmcl_mm.report.evaluation import Evaluation
 from kmcl_mm.report.frequency_chart import draw_frequency
-from kmcl_mm.report.label_data import most_frequent, read_label_data
+from kmcl_mm.report.label_data import LabelData, frequency_order
 from kmcl_mm.report.page import draw_pairs
 from kmcl_mm.report.precision_recall_chart import draw_precision_recall
 from kmcl_mm.report.results import measure
 from kmcl_mm.report.threshold_chart import draw_thresholds, threshold_curves
+from tests.report.test_label_data import counts_of
 
 
 class Drawn:
@@ -29,8 +30,9 @@ def drawn_evaluation(num_labels, num_images=300):
     scores = np.clip(0.4 * target + 0.6 * random.random(target.shape), 0, 1)
     return Evaluation(
         labels=tuple(f'label {k}' for k in range(num_labels)),
-        epoch=None,
+        trained='',
         dataset=Drawn(),
+        data=LabelData('test', counts_of(target), ''),
         names=tuple(f'image {place}' for place in range(num_images)),
         scores=torch.from_numpy(scores),
         target=torch.from_numpy(target),
@@ -48,12 +50,11 @@ def drawn_evaluation(num_labels, num_images=300):
 @pytest.mark.parametrize('num_labels', [1, 2, 85])
 def test_charts_of_few_and_of_many_labels(num_labels):
     evaluation = drawn_evaluation(num_labels)
-    data = read_label_data(dict(), evaluation.labels, evaluation.target)
-    frequent, results = most_frequent(data.counts, num_labels), measure(evaluation)
-    pairs = draw_pairs(evaluation, data)
-    assert pairs.num_labels == min(num_labels, 30) and len(pairs.charts) == (num_labels > 1)
+    frequent, results = frequency_order(evaluation.data.counts, evaluation.target), measure(evaluation)
+    pairs = draw_pairs(evaluation)
+    assert pairs.num_labels == {1: 0, 2: 2, 85: 30}[num_labels] and len(pairs.charts) == (num_labels > 1)
     charts = {
-        **draw_frequency(evaluation, data, results),
+        **draw_frequency(evaluation, results),
         **draw_precision_recall(evaluation, frequent, results),
         **draw_thresholds(threshold_curves(evaluation, frequent)),
         **draw_map(evaluation, frequent),

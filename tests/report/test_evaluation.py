@@ -26,7 +26,7 @@ def predictions(training, images):
 
 
 def test_it_equals_the_inferencer(evaluation, predictions, images):
-    assert len(evaluation) == 24 and len(evaluation.drawn) == 12 and evaluation.epoch == 3
+    assert len(evaluation) == 24 and len(evaluation.drawn) == 12 and evaluation.trained == 'epoch 3'
     table = pd.read_csv(images / 'val.csv')
     assert list(evaluation.names) == list(table['image'])
     np.testing.assert_array_equal(evaluation.target.numpy(), table[list(LABELS)].to_numpy())
@@ -38,6 +38,20 @@ def test_it_equals_the_inferencer(evaluation, predictions, images):
     np.testing.assert_allclose(evaluation.embeddings, drawn, atol=1e-4)
     predicted = [[name in p.labels for name in LABELS] for p in expected]
     np.testing.assert_array_equal(evaluation.predicted.numpy(), predicted)
+
+
+def test_only_the_kernels_of_labels_that_are_drawn_are_compared(evaluation):
+    """No training image has the last label."""
+    assert evaluation.kernels.similarity().distance.shape == (3, 3)
+
+
+def test_a_checkpoint_of_a_training_by_iterations(training, tmp_path):
+    """The host counts no epochs in it."""
+    folder, cfg = training
+    content = torch.load(best(folder), weights_only=False)
+    content['meta'].update(epoch=0, iter=400)
+    torch.save(content, tmp_path / 'best.pth')
+    assert evaluate(copy.deepcopy(cfg), tmp_path / 'best.pth', max_images=1).trained == 'iteration 400'
 
 
 def test_a_thumbnail_is_the_image(evaluation, images):

@@ -44,7 +44,7 @@ def test_an_isotropic_kernel_counts_in_each_dimension():
 def test_the_mean_is_over_images_with_either_label():
     mean, variance = kernels((3, 5, 3))
     target = torch.tensor([[1, 0, 0], [0, 1, 0], [1, -1, 0]])
-    distances = KernelDistances(3)
+    distances = KernelDistances([0, 1, 2])
     for part in (slice(0, 2), slice(2, 3)):
         distances.add(torch.zeros(3, 5)[part], mean[part], variance[part], target[part])
     similarity = distances.similarity()
@@ -52,6 +52,9 @@ def test_the_mean_is_over_images_with_either_label():
     assert float(similarity.distance[0, 1]) == pytest.approx(float(each[:, 0, 1].mean()))
     assert float(similarity.distance[1, 2]) == pytest.approx(float(each[1, 1, 2]))
     assert float(similarity.coefficient[0, 1]) == pytest.approx(np.exp(-float(each[:, 0, 1].mean()) / 5))
-    nobody = KernelDistances(3)
+    some = KernelDistances([2, 0])
+    some.add(torch.zeros(3, 5), mean, variance, target)
+    torch.testing.assert_close(some.similarity().distance, similarity.distance[[2, 0]][:, [2, 0]], equal_nan=True)
+    nobody = KernelDistances([0, 1, 2])
     nobody.add(torch.zeros(3, 5), mean, variance, torch.zeros(3, 3))
     assert nobody.similarity().distance.isnan().all()

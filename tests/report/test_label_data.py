@@ -18,7 +18,7 @@ def counts_of(present):
 
 
 def test_training_labels_are_counted(training, evaluation, images):
-    data = read_label_data(training[1], LABELS, evaluation.target)
+    data = read_label_data(training[1], LABELS, evaluation.dataset)
     table = pd.read_csv(images / 'train.csv')[list(LABELS)].to_numpy() == 1
     assert data.split == 'training' and not data.reason
     np.testing.assert_array_equal(data.counts.positives, table.sum(axis=0))
@@ -42,7 +42,7 @@ def test_each_training_image_counts_once(training, evaluation, images, wrap, par
     cfg = copy.deepcopy(training[1])
     cfg.train_dataloader.dataset = wrap(cfg.train_dataloader.dataset)
     table = pd.read_csv(images / 'train.csv')[list(LABELS)].to_numpy()[part] == 1
-    data = read_label_data(cfg, LABELS, evaluation.target)
+    data = read_label_data(cfg, LABELS, evaluation.dataset)
     assert data.split == 'training' and data.counts.num_images == len(table)
     np.testing.assert_array_equal(data.counts.positives, table.sum(axis=0))
 
@@ -50,11 +50,11 @@ def test_each_training_image_counts_once(training, evaluation, images, wrap, par
 def test_without_training_data_the_test_labels_are_counted(training, evaluation):
     cfg = copy.deepcopy(training[1])
     cfg.train_dataloader.dataset.ann_file = 'nowhere.csv'
-    data = read_label_data(cfg, LABELS, evaluation.target)
+    data = read_label_data(cfg, LABELS, evaluation.dataset)
     assert data.split == 'test' and 'nowhere.csv' in data.reason
     np.testing.assert_array_equal(data.counts.positives, (evaluation.target == 1).sum(dim=0))
     cfg.pop('train_dataloader')
-    assert 'has none' in read_label_data(cfg, LABELS, evaluation.target).reason
+    assert 'has none' in read_label_data(cfg, LABELS, evaluation.dataset).reason
 
 
 def test_labels_that_occur_together_stand_together():
