@@ -3,12 +3,14 @@
 from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
+import torch
 from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, LayoutDOM, Select, Span
 from torch import Tensor
 
 from ..evaluation import MultiLabelF1
 from ..evaluation.multilabel_f1 import precision_recall_f1_of_labels
+from ..functional.checks import UNKNOWN
 from ..functional.thresholds import fit_thresholds
 from .evaluation import Evaluation
 from .style import ACCENT, COLORS, INK, add_tooltips, new_chart, script, style_legend
@@ -22,9 +24,9 @@ class ThresholdCurves(NamedTuple):
 
     Attributes:
         title: The name of a label, or what is averaged.
-        values: Percentages (3, 101).
+        values: Percentages (3, 101); the precision is nan where nothing is predicted.
         current: The checkpoint's threshold, or None.
-        best: The threshold with the highest F1 on these images, or None.
+        best: The threshold with the highest F1 on these images, or None where F1 is 0 at all of them.
     """
 
     title: str
@@ -47,17 +49,29 @@ def threshold_curves(evaluation: Evaluation, order: np.ndarray) -> List[Threshol
     averages = [MultiLabelF1(thr=threshold, topk=None).calculate(scores, target) for threshold in _GRID]
     current = evaluation.thresholds
     common = float(current[0]) if current is not None and (current == current[0]).all() else None
+    # Unknown labels count as not predicted.
+    highest = scores.masked_fill(target == UNKNOWN, -1).amax(dim=0)
+    is_predicted = (highest.unsqueeze(1) > torch.from_numpy(_GRID).to(scores.dtype)).numpy()
     curves = []
     for title, letter in (('All labels, averaged over labels', 'C'), ('All labels, all predictions alike', 'O')):
         values = np.array([[row[f'{letter}{measure}'] for row in averages] for measure in ('P', 'R', 'F1')])
-        curves.append(ThresholdCurves(title, values, common, float(_GRID[values[2].argmax()])))
+        curves.append(_curves(title, values, np.any(is_predicted, axis=0), common, _GRID[values[2].argmax()]))
     by_label = np.stack([_percentages(scores > threshold, target) for threshold in _GRID], axis=-1)
     best = fit_thresholds(scores, target, default=0.5).numpy()
     occurs = (target == 1).any(dim=0).numpy()
     for k in order[occurs[order]]:
         own = None if current is None else float(current[k])
-        curves.append(ThresholdCurves(evaluation.labels[k], by_label[:, k], own, float(best[k])))
+        curves.append(_curves(evaluation.labels[k], by_label[:, k], is_predicted[k], own, best[k]))
     return curves
+
+
+def _curves(
+    title: str, values: np.ndarray, is_predicted: np.ndarray, current: Optional[float], best: float
+) -> ThresholdCurves:
+    """The curves of percentages (3, 101) in which a quotient by 0 counts as 0."""
+    precision, recall, f1 = values
+    values = np.stack([np.where(is_predicted, precision, np.nan), recall, f1])
+    return ThresholdCurves(title, values, current, float(best) if f1.any() else None)
 
 
 def _percentages(predicted: Tensor, target: Tensor) -> np.ndarray:

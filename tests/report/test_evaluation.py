@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from kmcl_mm.report.examples import missed_labels, uncertain_images, wrong_label
 from kmcl_mm.report.precision_recall_chart import precision_recall_places
 from kmcl_mm.report.results import measure
 from kmcl_mm.report.threshold_chart import threshold_curves
-from tests.report.conftest import LABELS, best
+from tests.inference.conftest import small_cfg  # noqa: F401
+from tests.report.conftest import LABELS, best, save_training
 
 
 @pytest.fixture(scope='module')
@@ -71,7 +73,7 @@ def test_average_precision_equals_scikit_learn(evaluation):
         expected.append(100 * average_precision_score(target, scores))
         recall, precision = precision_recall_places(evaluation.scores[:, k], evaluation.target[:, k])
         # The area under the steps of the curve.
-        assert (np.diff(recall) * precision[1:]).sum() / 100 >= expected[-1] - 1e-6
+        assert (np.diff(recall) * precision[1:]).sum() / 100 == pytest.approx(expected[-1], abs=1e-6)
     np.testing.assert_allclose(results.average_precision[:3], expected, atol=1e-4)
     assert np.isnan(results.average_precision[3])
     assert results.mean_average_precision == pytest.approx(np.mean(expected), abs=1e-4)
@@ -83,12 +85,36 @@ def test_threshold_curves_equal_scikit_learn(evaluation):
     is_known = evaluation.target_at_thresholds[:, 0] != -1
     target, scores = evaluation.target_at_thresholds[is_known, 0], evaluation.scores[is_known, 0]
     for place in (0, 48, 50, 52, 100):
-        expected = precision_recall_fscore_support(target, scores > place / 100, average='binary', zero_division=0)
+        expected = precision_recall_fscore_support(target, scores > place / 100, average='binary', zero_division=np.nan)
         np.testing.assert_allclose(curves[3].values[:, place], 100 * np.array(expected[:3]), atol=1e-4)
     highest = max(curves[3].values[2])
     at_best = precision_recall_fscore_support(target, scores > curves[3].best, average='binary')
     assert 100 * at_best[2] >= highest - 1e-4
     assert all(curve.current == 0.5 for curve in curves)
+
+
+def test_where_nothing_is_predicted_there_is_no_precision(evaluation):
+    """At the threshold 1 nothing is; at 0 all is. Unknown labels are not predicted."""
+    scores = torch.full_like(evaluation.scores, 0.25).masked_fill(evaluation.target_at_thresholds == -1, 0.75)
+    for curve in threshold_curves(replace(evaluation, scores=scores), np.arange(3)):
+        precision, recall, f1 = curve.values
+        assert not np.isnan(precision[:25]).any() and np.isnan(precision[25:]).all()
+        assert (recall[25:] == 0).all() and (f1[25:] == 0).all() and curve.best is not None
+
+
+def test_where_nothing_is_found_no_threshold_is_best(evaluation):
+    scores = torch.zeros_like(evaluation.scores)
+    assert [curve.best for curve in threshold_curves(replace(evaluation, scores=scores), np.arange(3))] == [None] * 5
+
+
+def test_embeddings_that_are_maps_are_refused(small_cfg, images, tmp_path):  # noqa: F811
+    cfg = copy.deepcopy(small_cfg)
+    cfg.model.neck = None
+    head = dict(_delete_=True, type='CSRAClsHead', in_channels=96, num_heads=1, lam=0.1, loss=dict(type='ASLLoss'))
+    cfg.merge_from_dict({'model.head': head})
+    cfg = save_training(tmp_path / 'run', cfg, images, {})
+    with pytest.raises(ValueError, match=r'embeddings \(N, M\), but CSRAClsHead gave \(5, 96, 2, 2\)'):
+        evaluate(cfg, best(tmp_path / 'run'), max_images=5)
 
 
 def test_mistakes_are_the_most_confident_ones(evaluation):
