@@ -1,5 +1,6 @@
 """Charts of the training: losses and mAP."""
 
+from itertools import cycle
 from typing import Any, Dict
 
 import pandas as pd
@@ -27,7 +28,7 @@ def draw_losses(curves: Curves) -> Dict[str, figure]:
     """
     losses = curves.losses
     charts = {}
-    for name, color in zip(losses.columns if len(losses) else (), COLORS):
+    for name, color in zip(losses.columns if len(losses) else (), cycle(COLORS)):
         chart = new_chart('iteration', _LOSSES.get(name, name), height=240)
         _draw_curve(chart, losses[name], color, 'iteration', '0.0000')
         charts[name] = chart
@@ -48,7 +49,7 @@ def draw_mean_average_precision(curves: Curves) -> Dict[str, figure]:
         return {}
     unit = 'epoch' if curves.is_by_epoch else 'iteration'
     chart = new_chart(unit, 'mAP in percent', height=260)
-    for name, color in zip(scores.columns, COLORS):
+    for name, color in zip(scores.columns, cycle(COLORS)):
         _draw_curve(chart, scores[name].dropna(), color, unit, '0.00', legend_label=_describe(name, scores))
     style_legend(chart)
     return dict(mAP=chart)

@@ -99,8 +99,8 @@ def _draw_pairs(
         y_range=(number - 0.5, -0.5),
         min_border_right=12,
     )
-    lowest, highest = (data['value'].min(), data['value'].max()) if len(row) else (0, 1)
-    mapper = LinearColorMapper(palette=palette, low=lowest, high=max(highest, lowest + 1e-9))
+    lowest, highest = (float(data['value'].min()), float(data['value'].max())) if len(row) else (0.0, 1.0)
+    mapper = LinearColorMapper(palette=palette, low=lowest, high=highest if highest > lowest else lowest + 1)
     fields = chart.rect('x', 'y', 0.94, 0.94, source=data, fill_color=transform('value', mapper), line_color=None)
     add_tooltips(chart, [fields], tooltips)
     for axis in (chart.xaxis, chart.yaxis):

@@ -1,18 +1,26 @@
 """Charts of many labels, and of few."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from bokeh.embed import components
+from bokeh.models import LinearColorMapper
 
+from kmcl_mm.report.curve_charts import draw_losses, draw_mean_average_precision
 from kmcl_mm.report.embedding_map import draw_map, place_embeddings
 from kmcl_mm.report.evaluation import Evaluation
 from kmcl_mm.report.frequency_chart import draw_frequency
+from kmcl_mm.report.kernels import Similarity
 from kmcl_mm.report.label_data import LabelData, frequency_order
 from kmcl_mm.report.page import draw_pairs
+from kmcl_mm.report.pair_charts import draw_similarity
 from kmcl_mm.report.precision_recall_chart import draw_precision_recall
 from kmcl_mm.report.results import measure
 from kmcl_mm.report.threshold_chart import draw_thresholds, threshold_curves
+from kmcl_mm.report.work_dir import Curves
 from tests.report.test_label_data import counts_of
 
 
@@ -63,6 +71,42 @@ def test_charts_of_few_and_of_many_labels(num_labels):
     script, places = components(charts)
     assert len(places) == 4 + (num_labels > 1)
     assert len(script) < 1e6
+
+
+def test_labels_that_only_test_images_have_are_drawn():
+    """Labels 0 and 2 are on no training image; label 2 is on more test images."""
+    evaluation = drawn_evaluation(4)
+    trained = (evaluation.target * torch.tensor([0, 1, 0, 1])).numpy()
+    evaluation = replace(evaluation, data=LabelData('training', counts_of(trained), ''))
+    order, results = frequency_order(evaluation.data.counts, evaluation.target), measure(evaluation)
+    assert order.tolist() == [3, 1, 2, 0]
+    names = ['label 3', 'label 1', 'label 2', 'label 0']
+    select, _ = draw_precision_recall(evaluation, order, results)['precision_recall'].children
+    assert [name for _, name in select.options] == ['none', *names]
+    assert [curve.title for curve in threshold_curves(evaluation, order)[2:]] == names
+    select, _ = draw_map(evaluation, order)['map'].children
+    assert [name for _, name in select.options][1:] == names
+    dots = draw_frequency(evaluation, results)['frequency'].renderers[0].data_source.data
+    assert dots['name'] == ['label 1', 'label 3']
+
+
+@pytest.mark.parametrize('coefficient', [0.3, 0.9999])
+def test_kernels_that_are_all_alike_have_a_scale(coefficient):
+    """The lowest colour and the highest are apart, in the 32 bits of the values as well."""
+    alike = Similarity(torch.ones(3, 3), torch.full((3, 3), coefficient, dtype=torch.float64))
+    scale = draw_similarity(alike, ['a', 'b', 'c']).select_one(LinearColorMapper)
+    assert np.float32(scale.low) < np.float32(scale.high)
+    assert scale.low == pytest.approx(coefficient)
+
+
+def test_each_curve_of_many_is_drawn():
+    names = [f'loss_{number}' for number in range(8)]
+    losses = pd.DataFrame({name: [2.0, 1.0] for name in names}, index=[10, 20])
+    scores = pd.DataFrame({f'{name}/mAP': [50.0, 60.0] for name in names}, index=[1, 2])
+    curves = Curves(losses, scores, True)
+    assert list(draw_losses(curves)) == names
+    (chart,) = draw_mean_average_precision(curves).values()
+    assert [item.label.value for item in chart.legend[0].items] == list(scores.columns)
 
 
 def test_the_map_keeps_neighbours_together():
