@@ -85,6 +85,7 @@ def write_report(config_name: str, checkpoint: Path, work_dir: Path, evaluation:
             data=evaluation.data,
             pairs=pairs,
             rows=_label_rows(evaluation, results),
+            only_tested=[evaluation.labels[k] for k in frequent if evaluation.data.counts.positives[k] == 0],
             wrong=wrong_labels(evaluation, _EXAMPLES),
             missed=missed_labels(evaluation, _EXAMPLES),
             uncertain=uncertain_images(evaluation, _EXAMPLES),

@@ -87,7 +87,7 @@ def _newest(paths: Iterable[Path]) -> Optional[Path]:
 
 
 def find_start(work_dir: Path) -> Optional[datetime]:
-    """When the training began, the last one where there are several or where it was resumed.
+    """When the training was last started or resumed.
 
     Args:
         work_dir: The folder of the training.
