@@ -3,9 +3,12 @@
 import argparse
 from pathlib import Path
 
-from kmcl_mm.command_line import add_config_options, run_command
+from kmcl_mm.command_line import add_config_options, positive_integer, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
+
+# The packages of the extra kmcl_mm[report], by the names that they are imported with.
+_EXTRA = ('bokeh', 'jinja2', 'sklearn')
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,12 +16,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('work_dir', type=Path, help='the folder of the training (--work-dir of tools/train.py)')
     parser.add_argument('--checkpoint', type=Path, help='the checkpoint (the newest best_*.pth in WORK_DIR)')
     parser.add_argument('--out', type=Path, help='the page to write (report.html in WORK_DIR)')
-    parser.add_argument('--max-images', type=int, default=1000, help='images in the map, at the most (%(default)s)')
+    parser.add_argument(
+        '--max-images', type=positive_integer, default=1000, help='images in the map, at the most (%(default)s)'
+    )
     add_config_options(parser)
-    args = parser.parse_args()
-    if args.max_images < 1:
-        parser.error(f'--max-images must be at least 1, but is {args.max_images}')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -26,6 +28,8 @@ def main() -> None:
     try:
         from kmcl_mm.report.page import write_report
     except ImportError as error:
+        if (error.name or '').partition('.')[0] not in _EXTRA:
+            raise
         raise SystemExit(f'The report needs more ({error}). Install it:\n    pip install "kmcl_mm[report]"') from error
     from kmcl_mm.report.evaluation import evaluate
     from kmcl_mm.report.work_dir import find_best_checkpoint, find_config

@@ -39,7 +39,7 @@ def label_names(checkpoint: Dict[str, Any], path: Union[str, Path], cfg: Config,
             f'Expected {path} to name the {num_classes} labels of the head, but it names {len(names)}: '
             f'{list(names)}. Take the configuration that it was trained with.'
         )
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     configured = (dataset.get('metainfo') or {}).get('classes')
     if configured and not isinstance(configured, str) and list(configured) != list(names):
         raise ValueError(

@@ -98,6 +98,10 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int) -> Evaluation:
             not (N, M), or ``max_images`` is less than 1.
     """
     check_at_least('max_images', max_images, 1)
+    if not cfg.get('test_dataloader'):
+        raise ValueError(
+            'Expected the configuration to have a `test_dataloader`, but it has none. Give it that of the test images.'
+        )
     model, content = load_classifier(cfg, checkpoint)
     labels = label_names(content, checkpoint, cfg, model.head)
     thresholds = thresholds_of(model, labels)
@@ -172,10 +176,6 @@ def _check_embedding(embedding: Tensor, head: nn.Module) -> None:
 
 def _test_loader(cfg: Config) -> Any:
     """The loader of the test images, in their order."""
-    if not cfg.get('test_dataloader'):
-        raise ValueError(
-            'Expected the configuration to have a `test_dataloader`, but it has none. Give it that of the test images.'
-        )
     in_order = dict(cfg.test_dataloader, sampler=dict(type='DefaultSampler', shuffle=False))
     return Runner.build_dataloader(in_order, seed=0)
 

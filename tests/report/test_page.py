@@ -1,5 +1,7 @@
 """The page as a file: the tool writes it for heads with and without kernels, and for folders that lack something."""
 
+import html
+import re
 import runpy
 import shutil
 import sys
@@ -34,7 +36,7 @@ def test_the_tool_writes_the_page(report, training, tmp_path):
     page = out.read_text(encoding='utf-8')
     assert 'Each dot is one of 9 test images, drawn evenly from 24' in page
     assert 'How the similarity of kernels is measured' in page and 'rank correlation' in page
-    assert '2026-01-02 03:04' in page and 'after epoch 3' in page
+    assert '<dt>last start</dt><dd>2026-01-02 03:04' in page and 'after epoch 3' in page
     assert LABELS[0] not in page and LABELS[1] not in page and '<b>00.png' not in page
     assert '&lt;b&gt;' in page
 
@@ -69,6 +71,25 @@ def test_without_a_test_image_that_has_a_label(report, training, images, tmp_pat
         assert words in page
 
 
+@pytest.mark.parametrize('trained', ['1,1,0,0', '0,0,0,0'])
+def test_labels_without_a_training_image_are_named(report, training, images, tmp_path, trained):
+    header, *rows = (images / 'train.csv').read_text().splitlines()
+    (images / 'few.csv').write_text('\n'.join([header, *(f'{row.rsplit(",", 4)[0]},{trained}' for row in rows)]))
+    out = tmp_path / 'page.html'
+    status, output = report(training[0], '--out', out, '--cfg-options', 'train_dataloader.dataset.ann_file=few.csv')
+    assert status == 0, output
+    page = out.read_text(encoding='utf-8')
+    (named,) = re.findall('No training image has (.*); only test images have', page)
+    assert sorted(html.unescape(named).split(', ')) == sorted(LABELS[2:3] if trained == '1,1,0,0' else LABELS[:3])
+    assert '<summary>All labels as a table' in page
+    assert 'nothing to measure' not in page and 'there are no curves' not in page
+
+
+def test_a_configuration_without_test_images(report, training, tmp_path):
+    status, output = report(training[0], '--out', tmp_path / 'page.html', '--cfg-options', 'test_dataloader=None')
+    assert status == 2 and 'to have a `test_dataloader`, but it has none' in output and 'Traceback' not in output
+
+
 @pytest.mark.parametrize(
     'prepare, words',
     [
@@ -92,3 +113,14 @@ def test_without_bokeh_the_tool_says_what_to_install(report, training, monkeypat
     monkeypatch.delitem(sys.modules, 'kmcl_mm.report.page', raising=False)
     status, _ = report(training[0])
     assert 'pip install "kmcl_mm[report]"' in status
+
+
+def test_another_import_that_fails_is_not_hidden(report, training, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'kmcl_mm.report.page', None)
+    with pytest.raises(ImportError, match='kmcl_mm.report.page'):
+        report(training[0])
+
+
+def test_the_number_of_images_is_checked(report, training):
+    status, output = report(training[0], '--max-images', 0)
+    assert status == 2 and '--max-images: expected a whole number of at least 1, but got 0' in output
