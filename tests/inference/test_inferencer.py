@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from scipy.stats import entropy
 
 from kmcl_mm.inference import KMCLInferencer
+from kmcl_mm.inference.labels import label_names
 from kmcl_mm.inference.tables import write_predictions
 from tests.attacks import ATTACKS
 from tests.inference.conftest import LABELS
@@ -106,6 +108,11 @@ def test_uncertainty_and_embedding(inferencer, classifier, folder):
     head.float()
     responsibility = scores * kernels / (scores * kernels).sum()
     assert image.uncertainty == pytest.approx(entropy(responsibility.detach().numpy()), abs=1e-4)
+
+
+def test_labels_are_named_without_test_images(classifier):
+    checkpoint = dict(meta=dict(dataset_meta=dict(classes=LABELS)))
+    assert label_names(checkpoint, 'best.pth', Config(dict(test_dataloader=None)), classifier.head) == list(LABELS)
 
 
 def test_indecision_is_that_of_the_nearest_score(inferencer, folder):
