@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
 from mmengine.config import Config
-from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmengine.runner import Runner
-from mmpretrain.registry import DATASETS
 
 from . import host
 
@@ -60,29 +58,6 @@ def get_config(name: str) -> Config:
         names = ', '.join(sorted(path.stem for path in folder.glob('*.py')))
         raise ValueError(f'Expected argument `name` to be one of {names}, but got {name!r}.')
     return Config.fromfile(path)
-
-
-def each_image_once(dataset: Dict[str, Any], **settings: Any) -> Dict[str, Any]:
-    """Take away the wrappers of a data set that show images more than once.
-
-    Args:
-        dataset: The configuration of a data set. Wrappers that join data sets or choose a part of one stay.
-        **settings: Settings to override in the data sets within.
-
-    Returns:
-        The configuration of the data set that shows each image once; the given one stays as it is.
-
-    Example:
-        >>> each_image_once(dict(type='RepeatDataset', times=3, dataset=dict(type='VOC')), pipeline=[])
-        {'type': 'VOC', 'pipeline': []}
-    """
-    if 'datasets' in dataset:
-        return dict(dataset, datasets=[each_image_once(part, **settings) for part in dataset['datasets']])
-    if not isinstance(dataset.get('dataset'), dict):
-        return dict(dataset, **settings)
-    inner = each_image_once(dataset['dataset'], **settings)
-    kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
-    return inner if kind in (RepeatDataset, ClassBalancedDataset) else dict(dataset, dataset=inner)
 
 
 def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, Any]] = None) -> Config:

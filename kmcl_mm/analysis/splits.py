@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
-from ..config import each_image_once
+from ..datasets.wrappers import each_image_once
 from .findings import Finding
 
 SPLITS = ('train', 'val', 'test')

@@ -70,7 +70,8 @@ def has_kernels(head: nn.Module) -> bool:
 
     Example:
         >>> from kmcl_mm.models import KMCLHead
-        >>> [has_kernels(KMCLHead(3, 8, kernels=kernels)) for kernels in ('mapped', 'embedding')]
+        >>> loss = dict(type='KMCLLoss', reconstruction_weight=0)
+        >>> [has_kernels(KMCLHead(3, 8, loss=loss, kernels=kernels)) for kernels in ('mapped', 'embedding')]
         [True, False]
     """
     return getattr(head, 'kernels', None) == 'mapped'

@@ -13,7 +13,7 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from mmpretrain.structures import label_to_onehot
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from ..config import each_image_once
+from ..datasets.wrappers import each_image_once
 from ..functional.checks import check_at_least
 from .inferencer import KMCLInferencer, Prediction
 from .preprocessing import Skipped

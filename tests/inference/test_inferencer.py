@@ -134,7 +134,17 @@ def test_indecision_is_that_of_the_nearest_score(inferencer, folder):
     [
         (dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=96), 96),
         # Its kernels are the same for all labels: their entropy would be that of the scores alone.
-        (dict(type='KMCLHead', kernels='embedding', num_classes=3, in_channels=96, embedding_channels=16), 16),
+        (
+            dict(
+                type='KMCLHead',
+                kernels='embedding',
+                num_classes=3,
+                in_channels=96,
+                embedding_channels=16,
+                loss=dict(type='KMCLLoss', reconstruction_weight=0),
+            ),
+            16,
+        ),
     ],
 )
 def test_a_head_without_kernels_of_the_labels_has_no_uncertainty(small_cfg, folder, tmp_path, head, length):
