@@ -1,9 +1,12 @@
 """What a training step costs with each form: all are measured in turn, in one run."""
 
+from functools import partial
+from multiprocessing import get_context
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Tuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -25,7 +28,7 @@ class Cost(NamedTuple):
     Attributes:
         seconds: Median time.
         ratio: This time by that of the first form, the linear head with the asymmetric loss.
-        megabytes: Peak of the memory above what was in use before the first step.
+        megabytes: Peak of the memory in the first step, above what was in use before it.
     """
 
     seconds: float
@@ -39,16 +42,25 @@ def measure_steps() -> Iterator[Tuple[Tuple[str, str], Cost]]:
     Yields:
         'head' or 'network' and the form's name; and the cost.
     """
+    builders = {
+        'head': {name: partial(_step_of_head, form.load({})) for name, form in FORMS.items()},
+        'network': {name: partial(_step_of_network, load_config(path), SIDE) for name, path in CONFIGS.items()},
+    }
     init_default_scope('mmpretrain')
-    for part, steps in (
-        ('head', {name: _step_of_head(form.load({})) for name, form in FORMS.items()}),
-        ('network', {name: _step_of_network(load_config(path)) for name, path in CONFIGS.items()}),
-    ):
-        megabytes = {name: measure(step, DEVICE, enough_seconds=0).megabytes for name, step in steps.items()}
-        seconds = times(steps, REPEATS[part], DEVICE)
+    for part, forms in builders.items():
+        # A process of its own for each, since one takes again what another has left.
+        with get_context('spawn').Pool(processes=1, maxtasksperchild=1) as pool:
+            megabytes = dict(zip(forms, pool.imap(_megabytes, forms.values())))
+        seconds = times({name: build() for name, build in forms.items()}, REPEATS[part], DEVICE)
         first = next(iter(seconds.values()))
-        for name in steps:
+        for name in forms:
             yield (part, name), Cost(seconds[name], seconds[name] / first, megabytes[name])
+
+
+def _megabytes(build: Callable[[], Callable[[], None]]) -> float:
+    init_default_scope('mmpretrain')
+    MMLogger.get_instance('steps', log_level='WARNING')
+    return measure(build(), DEVICE, enough_seconds=0).megabytes
 
 
 def _step_of_head(cfg: Config) -> Callable[[], None]:
@@ -58,11 +70,11 @@ def _step_of_head(cfg: Config) -> Callable[[], None]:
     return step_of(head, lambda: head.loss((features,), targets))
 
 
-def _step_of_network(cfg: Config) -> Callable[[], None]:
+def _step_of_network(cfg: Config, side: int) -> Callable[[], None]:
     torch.manual_seed(0)
     model = _built({**cfg.model, 'backbone': {**cfg.model.backbone, 'checkpoint_path': ''}})
     model.to(memory_format=torch.channels_last)
-    images, targets = torch.randn(IMAGES, 3, SIDE, SIDE), samples(IMAGES, model.head.num_classes, DEVICE)
+    images, targets = torch.randn(IMAGES, 3, side, side), samples(IMAGES, model.head.num_classes, DEVICE)
     return step_of(model, lambda: model.loss(images, targets))
 
 
