@@ -8,7 +8,7 @@ seed. What has been run is kept in the work directory and not run again, a train
 tables into docs/results.md.
 
 On two cores `gradients`, `ablations` and `frozen` take about two hours, `fine-tuned` about two hours for each form with
-all images, and `steps` two minutes.
+all images, and `steps` five minutes.
 """
 
 import argparse
