@@ -12,6 +12,7 @@ from kmcl_mm.analysis import check_dataset
 from kmcl_mm.analysis.report import format_report, write_report
 from kmcl_mm.command_line import add_config_argument, positive_integer, run_command
 from kmcl_mm.config import load_config
+from kmcl_mm.files import check_writable
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -36,6 +37,7 @@ def main() -> int:
     out_dir = args.out_dir or Path('work_dirs/check_dataset', args.config.stem)
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    check_writable(out_dir / 'labels.csv')
     report = check_dataset(cfg, args.workers)
     write_report(report, out_dir)
     print(format_report(report))

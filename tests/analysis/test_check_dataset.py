@@ -106,6 +106,8 @@ def test_the_tool_on_broken_data(root, tmp_path):
         (None, [], 'there is no such file'),
         ('x = (', [], 'cannot be read'),
         ('x = 1', [], 'to have a data set in `train_dataloader`'),
+        # Found before the data are looked at.
+        ('x = 1', ['--out-dir', __file__], 'labels.csv cannot be written'),
         ('x = 1', ['--workers', '0'], 'argument --workers: expected a whole number of at least 1, but got 0'),
     ],
 )
