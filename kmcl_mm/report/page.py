@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
 
+import numpy as np
 from bokeh.embed import components
 from bokeh.models import LayoutDOM
 from bokeh.resources import Resources
@@ -97,9 +98,11 @@ def write_report(config_name: str, checkpoint: Path, work_dir: Path, evaluation:
 
 def _environment() -> Environment:
     """Templates of this folder, in which all texts are escaped."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.tests['nan'] = np.isnan
+    return environment
 
 
 def draw_pairs(evaluation: Evaluation) -> Pairs:
@@ -128,4 +131,4 @@ def _label_rows(evaluation: Evaluation, results: Results) -> List[Tuple]:
     positives = (evaluation.target == 1).sum(dim=0).tolist()
     counted, precision = evaluation.data.counts.positives.tolist(), results.average_precision.tolist()
     rows = zip(evaluation.labels, counted, positives, precision)
-    return sorted(rows, key=lambda row: (row[3] != row[3], row[3]))
+    return sorted(rows, key=lambda row: (np.isnan(row[3]), row[3]))
