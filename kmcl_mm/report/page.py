@@ -1,9 +1,9 @@
 """The page of the report."""
 
+import math
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-import numpy as np
 from bokeh.embed import components
 from bokeh.models import LayoutDOM
 from bokeh.resources import Resources
@@ -101,7 +101,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.tests['nan'] = np.isnan
+    environment.tests['nan'] = math.isnan
     return environment
 
 
@@ -131,4 +131,4 @@ def _label_rows(evaluation: Evaluation, results: Results) -> List[Tuple]:
     positives = (evaluation.target == 1).sum(dim=0).tolist()
     counted, precision = evaluation.data.counts.positives.tolist(), results.average_precision.tolist()
     rows = zip(evaluation.labels, counted, positives, precision)
-    return sorted(rows, key=lambda row: (np.isnan(row[3]), row[3]))
+    return sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))
