@@ -7,8 +7,8 @@ by heads or networks that were trained on those of `train`; the test images are 
 seed. What has been run is kept in the work directory and not run again, a training that was cut off goes on. Writes its
 tables into docs/results.md.
 
-On two cores `gradients`, `ablations` and `frozen` take about two hours, `fine-tuned` about two hours for each form with
-all images, and `steps` five minutes.
+On two cores `gradients`, `ablations` and `frozen` take about two hours, `fine-tuned` for each form about two hours with
+all images and one with a tenth, and `steps` five minutes.
 """
 
 import argparse
@@ -48,7 +48,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=[*PARTS], help='what to run (all)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4], help='of the heads')
     parser.add_argument('--ablation-seeds', nargs='+', type=int, default=[0, 1, 2], help='of the ablations')
-    parser.add_argument('--fine-tuned-seeds', nargs='+', type=int, default=[0, 1], help='of the whole networks')
     parser.add_argument(
         '--shares', nargs='+', type=float, choices=EPOCHS, default=[*EPOCHS], help='of the images, for whole networks'
     )
