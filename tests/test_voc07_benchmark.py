@@ -30,6 +30,8 @@ from benchmarks.voc07.tables import (
 )
 from kmcl_mm.config import load_config
 
+EMBEDDING = 'kmcl_embedding_efficientnet-lite0_voc07'
+
 
 def drawn_run(seed, noise=1.0, images=200, labels=3):
     random = np.random.default_rng(7)
@@ -219,6 +221,21 @@ def test_the_fine_tuned_forms_differ_in_the_head_alone(name):
     for part in (cfg, baseline):
         part.model.pop('head')
     assert all(cfg[key] == baseline[key] for key in baseline if key not in ('_base_', 'filename'))
+
+
+def test_the_configuration_with_kernels_at_the_embedding_is_the_measured_one():
+    name = 'KMCL, kernels at the embedding'
+    offered, *measured = (
+        MODELS.build(cfg.model.head)
+        for cfg in (load_config(EMBEDDING), FORMS[name].load({}), load_config(fine_tuned.CONFIGS[name]))
+    )
+    for head in measured:
+        assert str(head) == str(offered) and head.kernels == offered.kernels == 'embedding'
+        settings, others = (
+            {key: value for key, value in vars(loss).items() if key != 'gather_distributed' and key[0] != '_'}
+            for loss in (head.loss_module, offered.loss_module)
+        )
+        assert settings == others
 
 
 def test_each_form_is_compared_with_both_baselines():
