@@ -24,8 +24,8 @@ def list_models(pattern: str = '*') -> List[str]:
 
     Example:
         >>> from kmcl_mm import list_models
-        >>> list_models('kmcl_*_voc07')
-        ['kmcl_efficientnet-lite0_voc07', 'kmcl_tresnet_l_voc07', 'kmcl_tresnet_m_voc07']
+        >>> list_models('kmcl_tresnet_*_voc07')
+        ['kmcl_tresnet_l_voc07', 'kmcl_tresnet_m_voc07']
     """
     return sorted(path.stem for path in config_folder().glob('*.py') if fnmatchcase(path.stem, pattern))
 
