@@ -15,6 +15,7 @@ from mmengine.model import ExponentialMovingAverage, MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, distributed, nn
 
+from kmcl_mm.host import leave_process_group
 from kmcl_mm.models import KMCLHead
 
 CHANNELS, LABELS = 6, 5
@@ -117,7 +118,7 @@ def _process(rank: int, processes: int, cases: List[Case], folder: Path) -> None
     distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=processes)
     results = [train(case, rank, processes) for case in cases]
     torch.save(results, folder / f'{rank}.pt')
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 def train_together(cases: List[Case], processes: int) -> List[List[Dict[str, Tensor]]]:

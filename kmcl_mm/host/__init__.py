@@ -4,7 +4,7 @@ No other part knows that there are two families. Every work-around stands here, 
 """
 
 from .configurations import refuse_circular_bases
-from .launch import allow_no_workers, fit_to_machine, leave_out_pretrained_weights, run_tool
+from .launch import allow_no_workers, fit_to_machine, leave_out_pretrained_weights, leave_process_group, run_tool
 from .release import (
     average_precision_of_unknown_labels,
     check,
@@ -22,6 +22,7 @@ __all__ = [
     'import_quietly',
     'leave_out_broken_multimodal_models',
     'leave_out_pretrained_weights',
+    'leave_process_group',
     'load_checkpoints_safely',
     'refuse_circular_bases',
     'resume_from_whole_checkpoints',

@@ -1,6 +1,7 @@
 """Configurations fitted to the machine, and MMPretrain's own tools run with them."""
 
 import errno
+import gc
 import logging
 import traceback
 from argparse import Namespace
@@ -117,7 +118,21 @@ def run_tool(name: str, load_config: Callable) -> None:
         if explanation is None:
             raise
         raise SystemExit(explanation) from error
+    leave_process_group()
+
+
+def leave_process_group() -> None:
+    """Leave the process group, if there is one, and end the threads that talk to the other processes.
+
+    Fault: torch ends these threads with the last object that holds the group, such as a model wrapped for several
+    processes in a cycle of references. One that still lets go of a tensor while Python ends aborts the process, so the
+    cycles are cleared first.
+
+    Example:
+        >>> leave_process_group()  # in a process of its own there is nothing to leave
+    """
     if torch.distributed.is_initialized():
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

@@ -15,6 +15,7 @@ from torch import distributed, nn
 from torch.utils.data import DataLoader
 
 from kmcl_mm.engine import FiniteLossHook, finite_loss_hook
+from kmcl_mm.host import leave_process_group
 
 GOOD = [0.5, 2.0, -1.0]
 
@@ -196,7 +197,7 @@ def _train_on_rank(rank, folder):
         if action == 'skip':
             torch.save(network.module.state_dict(), folder / f'{rank}.pt')
     torch.save(messages, folder / f'messages{rank}.pt')
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 def test_all_processes_skip_or_stop_together(tmp_path):

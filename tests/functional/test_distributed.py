@@ -7,6 +7,7 @@ from torch import distributed
 
 import kmcl_mm
 from kmcl_mm.functional.distributed import KernelBatch, gather_batch
+from kmcl_mm.host import leave_process_group
 from tests.conftest import random_batch
 
 SIZES = [3, 1, 2]
@@ -23,7 +24,7 @@ def _gather(rank, folder, reduce_scatter):
     ((rank + 1) * (batch.mean.square().sum() + batch.variance.pow(3).sum())).backward()
     shares = batch.own_share, batch.own_labelled_share
     torch.save((batch.mean.detach(), batch.target, batch.own, shares, mean.grad, variance.grad), folder / f'{rank}.pt')
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 @pytest.mark.parametrize('reduce_scatter', [False, True])

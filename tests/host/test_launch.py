@@ -1,8 +1,12 @@
 import errno
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from kmcl_mm import host
 from kmcl_mm.config import load_config
@@ -47,6 +51,24 @@ def test_without_a_gpu_other_launchers_are_refused(monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     with pytest.raises(ValueError, match='--launcher.*none or pytorch.*but got slurm'):
         host.fit_to_machine(Config(dict(launcher='slurm')))
+
+
+def _leave_with_a_cycle(rank, folder):
+    distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    network = DistributedDataParallel(nn.Linear(2, 1))
+    network.runner = SimpleNamespace(model=network)
+    network(torch.ones(1, 2)).sum().backward()
+    del network
+    host.leave_process_group()
+    threads = {path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')}
+    assert not distributed.is_initialized()
+    assert not any('gloo' in name for name in threads), threads
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='the threads are listed on Linux alone')
+def test_no_thread_of_the_process_group_outlives_it(tmp_path):
+    """One that lets go of a tensor while Python ends aborts the process."""
+    torch.multiprocessing.spawn(_leave_with_a_cycle, args=(tmp_path,), nprocs=2)
 
 
 def test_a_missing_tool():
