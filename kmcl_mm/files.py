@@ -1,12 +1,20 @@
-"""Files that are there whole or not at all."""
+"""Files that are complete or not there at all."""
 
 import errno
 import os
-from contextlib import contextmanager
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator, Union
 
-_UNFINISHED = '.unfinished_'
+# An unfinished file has in its name: process, machine (several may share a folder), name of the file.
+_PREFIX = '.unfinished_'
+_NAME = re.compile(re.escape(_PREFIX) + r'(\d+)@([^@]*)@.+')
+# No file is written for this long.
+_SECONDS_TO_KEEP = 24 * 60 * 60
 _ADVICE = {
     errno.ENOSPC: 'Free some space',
     errno.EDQUOT: 'Free some space of your quota',
@@ -22,101 +30,124 @@ _ADVICE = {
 
 
 @contextmanager
-def written_whole(path: Union[str, Path]) -> Iterator[Path]:
-    """A path to write to, whose file takes the place of another when it is complete and on the disk.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """A path to write to; once complete and on the disk, the file written there replaces the one at ``path``.
 
-    Where writing fails, what was there before stays, and nothing is left beside it. A process that is killed while it
-    writes leaves the unfinished file behind, see :func:`remove_unfinished`.
+    If writing fails, the previous file stays as it was and nothing else is left. A process that is killed while it
+    writes leaves its unfinished file behind, see :func:`remove_unfinished`.
 
     Args:
-        path: The file to write or to replace; its folder is made where it is missing.
+        path: The file to write or to replace. Missing folders are created. A symbolic link stays, and its target is
+            replaced. The new file has the permissions of the one it replaces.
 
     Yields:
-        A path in the same folder, with the same ending.
+        A path in the folder of the file, with the same ending.
 
     Raises:
-        OSError: The file cannot be written. Where the disk is full, the folder is read-only or the like, the message
+        OSError: The file cannot be written. If the disk is full, the folder is read-only or the like, the message
             names the file and says what to do.
 
     Example:
         >>> from pathlib import Path
         >>> folder = getfixture('tmp_path')
-        >>> with written_whole(folder / 'table.csv') as unfinished:
+        >>> with atomic_write(folder / 'table.csv') as unfinished:
         ...     _ = unfinished.write_text('label,images')
         >>> [file.name for file in folder.iterdir()]
         ['table.csv']
     """
-    path = Path(path)
-    unfinished = _unfinished(path)
-    with _explained(path, unfinished):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _prepared(path) as (target, unfinished):
         try:
             yield unfinished
-            with unfinished.open('rb') as file:
+            # Windows synchronises only what is open for writing.
+            with unfinished.open('r+b') as file:
                 os.fsync(file.fileno())
-            os.replace(unfinished, path)
+            # There may be no file to replace, or no permissions on this file system.
+            with suppress(OSError):
+                shutil.copymode(target, unfinished)
+            os.replace(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        _sync_folder(target.parent)
 
 
-def check_writable(path: Union[str, Path]) -> None:
+def check_writable(path: str | Path) -> None:
     """Refuse a file that cannot be written, before the work whose results it is for.
 
     Args:
-        path: The file; it is left as it is, and its folder is made where it is missing.
+        path: The file; it is left as it is. Missing folders are created.
 
     Raises:
-        OSError: As :func:`written_whole` would raise, for what can be known before.
+        OSError: As :func:`atomic_write` would raise, for what can be known before.
     """
-    path = Path(path)
-    unfinished = _unfinished(path)
-    with _explained(path, unfinished):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _prepared(path) as (_, unfinished):
         unfinished.touch()
         unfinished.unlink()
 
 
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f'{_UNFINISHED}{os.getpid()}_{path.name}')
-
-
 @contextmanager
-def _explained(path: Path, unfinished: Path) -> Iterator[None]:
-    """Say which file cannot be written, and what to do."""
+def _prepared(path: str | Path) -> Iterator[tuple[Path, Path]]:
+    """The file to replace and the path to write to; an error names the file and says what to do."""
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(f'{_PREFIX}{os.getpid()}@{socket.gethostname()}@{target.name}')
     try:
-        yield
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        if target.exists() and not target.is_file():
+            raise OSError(errno.EINVAL, 'Expected a regular file or none', str(target))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield target, unfinished
     except OSError as error:
-        if error.errno not in _ADVICE or error.filename not in (None, *map(str, (unfinished, path, path.parent))):
+        is_about_it = error.filename in (None, *map(str, (unfinished, target, *target.parents)))
+        if error.errno not in _ADVICE or not is_about_it:
             raise
         raise OSError(
             error.errno,
-            f'{path} cannot be written: {error.strerror}. A file of this name from before is as it was. '
-            f'{_ADVICE[error.errno]}, and go on from there (a training with --resume).',
+            f'{path} cannot be written: {error.strerror}. A previous file of this name is unchanged. '
+            f'{_ADVICE[error.errno]}, then continue (a training with --resume).',
         ) from error
 
 
-def remove_unfinished(folder: Union[str, Path]) -> None:
-    """Remove what killed processes were writing to a folder, in which no other process writes now.
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove the files that killed processes were writing to a folder.
+
+    Files of living processes stay. Those of other machines, whose processes are not known here, stay for a day.
 
     Args:
-        folder: The folder; one that does not exist is left so.
+        folder: The folder; it need not exist.
     """
-    for path in Path(folder).glob(f'{_UNFINISHED}*'):
-        path.unlink(missing_ok=True)
+    for path in Path(folder).glob(f'{_PREFIX}*'):
+        # Another process may remove or finish it at the same time.
+        with suppress(FileNotFoundError):
+            if _is_abandoned(path):
+                path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    name = _NAME.fullmatch(path.name)
+    if name is None:
+        return False
+    process, machine = name.groups()
+    # On Windows, os.kill would end the process.
+    if machine != socket.gethostname() or os.name != 'posix':
+        return time.time() - path.stat().st_mtime > _SECONDS_TO_KEEP
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the new name be on the disk too, where the system has it so."""
+    """Put the new name on the disk too, where the system allows it."""
     if os.name != 'posix':
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems know no such thing.
+        # Some network file systems cannot do it.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:

@@ -8,14 +8,14 @@ batches and their moving averages.
 import itertools
 import tempfile
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.model import ExponentialMovingAverage, MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, distributed, nn
 
-from kmcl_mm.host import leave_process_group
+from kmcl_mm.engine.runner import leave_process_group
 from kmcl_mm.models import KMCLHead
 
 CHANNELS, LABELS = 6, 5
@@ -31,11 +31,13 @@ class Case(NamedTuple):
     batches: tuple = (12, 12, 12, 7)
     optimizer: str = 'SGD'
     gather_distributed: bool = True
+    contrastive_weight: float = 1.0
 
     def __str__(self) -> str:
         return (
             f'{self.covariance:11} {self.variant:9} {str(self.dtype).removeprefix("torch."):7} {self.optimizer:4} '
             f'accumulate {self.accumulate}, images {", ".join(map(str, self.batches))}'
+            f'{"" if self.contrastive_weight else ", no contrast"}'
         )
 
 
@@ -46,6 +48,7 @@ UNEVEN = [
         ('isotropic', 'anisotropic'), ('reference', 'exact'), (torch.float64, torch.float32), (1, 2)
     )
 ]
+UNEVEN += [case._replace(contrastive_weight=0.0) for case in UNEVEN if case.variant == 'exact' and case.accumulate == 1]
 # One GPU with 64 images, two with 32 or four with 16.
 BALANCE = [
     Case('anisotropic', variant, torch.float64, batches=(64,) * 4, optimizer='Adam')
@@ -60,15 +63,15 @@ class Model(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         loss = dict(type='KMCLLoss', variant=case.variant, asl_batch_size=16)
-        loss.update(gather_distributed=case.gather_distributed)
+        loss.update(gather_distributed=case.gather_distributed, contrastive_weight=case.contrastive_weight)
         self.head = KMCLHead(LABELS, CHANNELS, case.covariance, embedding_channels=4, loss=loss, init_cfg=[])
         self.to(case.dtype)
 
-    def forward(self, features: Tensor, target: Tensor) -> Dict[str, Tensor]:
+    def forward(self, features: Tensor, target: Tensor) -> dict[str, Tensor]:
         return self.head.loss_module(*self.head.mixture((features,)), target)
 
 
-def data(case: Case) -> List[tuple]:
+def data(case: Case) -> list[tuple]:
     """Features and targets of each step; some images have no label."""
     generator = torch.Generator().manual_seed(1)
     return [
@@ -80,7 +83,7 @@ def data(case: Case) -> List[tuple]:
     ]
 
 
-def train(case: Case, rank: int, processes: int) -> Dict[str, Tensor]:
+def train(case: Case, rank: int, processes: int) -> dict[str, Tensor]:
     """Train one process's part. Losses are averaged over the processes, as DDP averages gradients."""
     model = Model(case)
     network = MMDistributedDataParallel(model) if processes > 1 else model
@@ -113,7 +116,7 @@ def train(case: Case, rank: int, processes: int) -> Dict[str, Tensor]:
     return results
 
 
-def _process(rank: int, processes: int, cases: List[Case], folder: Path) -> None:
+def _process(rank: int, processes: int, cases: list[Case], folder: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=processes)
     results = [train(case, rank, processes) for case in cases]
@@ -121,14 +124,14 @@ def _process(rank: int, processes: int, cases: List[Case], folder: Path) -> None
     leave_process_group()
 
 
-def train_together(cases: List[Case], processes: int) -> List[List[Dict[str, Tensor]]]:
+def train_together(cases: list[Case], processes: int) -> list[list[dict[str, Tensor]]]:
     """The results of each process, case by case."""
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(_process, args=(processes, cases, Path(folder)), nprocs=processes)
         return [torch.load(Path(folder, f'{rank}.pt')) for rank in range(processes)]
 
 
-def differences(case: Case, results: Dict[str, Tensor]) -> Dict[str, float]:
+def differences(case: Case, results: dict[str, Tensor]) -> dict[str, float]:
     """Largest differences to one process, relative to the largest number of each tensor, by what it is of."""
     found = {}
     for name, expected in train(case, 0, 1).items():

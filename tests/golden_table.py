@@ -5,7 +5,7 @@ The largest difference of each tensor, relative to its largest number, for every
 
 from tests.conftest import GOLDEN_CASES, Golden
 from tests.models.test_kmcl_head import golden_mixture
-from tests.models.test_kmcl_loss import NAMES, golden_loss
+from tests.modules.test_kmcl_loss import NAMES, golden_loss
 
 
 def difference(ours, published) -> float:

@@ -4,8 +4,8 @@ from .asymmetric import asymmetric_loss
 from .contrastive import kernel_contrastive_loss
 from .gaussian import bhattacharyya_distance, log_kernel
 from .reconstruction import clamped_reconstruction_loss, reconstruction_loss
+from .responsibility import responsibility_entropy
 from .thresholds import fit_thresholds
-from .uncertainty import responsibility_entropy
 
 __all__ = [
     'asymmetric_loss',

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .checks import UNKNOWN, check_target
+from ..checks import UNKNOWN, check_target
+from .precision import full_precision
 
 # Smallest probability whose logarithm is taken (the published value).
 _MIN_PROBABILITY = 1e-7
 _LOG_MIN_PROBABILITY = math.log(_MIN_PROBABILITY)
 
 
+@full_precision
 def asymmetric_loss(
     logits: Tensor, target: Tensor, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05
 ) -> Tensor:

@@ -1,13 +1,12 @@
 """Kernel contrastive loss between the images of a batch."""
 
-from typing import List
-
 import torch
 from torch import Tensor
 from torch.nn.functional import threshold
 
-from .checks import UNKNOWN, check_choice, check_kernels, check_target, check_temperature
+from ..checks import UNKNOWN, check_choice, check_kernels, check_target, check_temperature
 from .pairwise import KernelGroup, all_kernels, kernels_of_present_labels, pairwise_distance
+from .precision import full_precision
 
 # Bhattacharyya coefficients below it are taken as 0, which changes no digit of the loss: what follows from smaller ones
 # would be subnormal numbers, which a CPU is many times slower at.
@@ -16,6 +15,7 @@ _MIN_COEFFICIENT = 1e-30
 JACCARD_PLACES = ('inside', 'outside', 'none')
 
 
+@full_precision
 def kernel_contrastive_loss(
     mean: Tensor,
     variance: Tensor,
@@ -115,7 +115,7 @@ def kernel_contrastive_loss(
     return -(weight * log_share).sum() / max(len(anchor_target), 1)
 
 
-def _anchor_kernels(target: Tensor) -> List[KernelGroup]:
+def _anchor_kernels(target: Tensor) -> list[KernelGroup]:
     """The kernels of each anchor's own labels; on an accelerator all, so that nobody waits to learn how many."""
     if target.device.type == 'cpu':
         return kernels_of_present_labels(target)

@@ -1,6 +1,6 @@
 """Exchange between the processes of a distributed training."""
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -8,6 +8,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
+
+# Their names since torch 2.14, and before.
+_all_gather: Any = getattr(dist, 'all_gather_single', None) or getattr(dist, 'all_gather_into_tensor', None)
+_reduce_scatter: Any = getattr(dist, 'reduce_scatter_single', None) or getattr(dist, 'reduce_scatter_tensor', None)
 
 # The group that _host_group has made for a default group. No group is kept alive by it: its threads have to end before
 # the process does.
@@ -80,14 +84,14 @@ def gather_batch(mean: Tensor, variance: Tensor, target: Tensor) -> KernelBatch:
     return KernelBatch(means, variances, targets.detach(), slice(first, first + len(target)), len(sizes))
 
 
-def _batch_sizes(own: int) -> List[int]:
+def _batch_sizes(own: int) -> list[int]:
     """Number of images of every process."""
     sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
     dist.all_gather(sizes, torch.tensor([own]), group=_host_group())
     return [int(size) for size in sizes]
 
 
-def _host_group() -> Optional[dist.ProcessGroup]:
+def _host_group() -> dist.ProcessGroup | None:
     """A group of all processes that exchanges host memory; None, the default group, where that does."""
     world = dist.group.WORLD
     if world not in _HOST_GROUPS:
@@ -99,20 +103,20 @@ class _Gather(torch.autograd.Function):
     """All processes' rows (N, C) forward; backward, the sum of all processes' gradients for the own rows."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, sizes: List[int]) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, sizes: list[int]) -> Tensor:
         ctx.sizes = sizes
         most = max(sizes)
         gathered = rows.new_empty(len(sizes) * most, rows.shape[1])
-        dist.all_gather_into_tensor(gathered, pad(rows, (0, 0, 0, most - len(rows))))
+        _all_gather(gathered, pad(rows, (0, 0, 0, most - len(rows))))
         return torch.cat([part[:size] for part, size in zip(gathered.split(most), sizes)])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _sum_of_own_rows(grad, ctx.sizes), None
 
 
-def _sum_of_own_rows(grad: Tensor, sizes: List[int]) -> Tensor:
+def _sum_of_own_rows(grad: Tensor, sizes: list[int]) -> Tensor:
     rank = dist.get_rank()
     if not _can_reduce_scatter(grad):
         grad = grad.clone(memory_format=torch.contiguous_format)
@@ -121,7 +125,7 @@ def _sum_of_own_rows(grad: Tensor, sizes: List[int]) -> Tensor:
     most = max(sizes)
     padded = torch.cat([pad(part, (0, 0, 0, most - len(part))) for part in grad.split(sizes)])
     own = grad.new_empty(most, grad.shape[1])
-    dist.reduce_scatter_tensor(own, padded)
+    _reduce_scatter(own, padded)
     return own[: sizes[rank]]
 
 

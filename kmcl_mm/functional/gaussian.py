@@ -1,15 +1,17 @@
 """Gaussian kernels of a mixture: their values at an embedding, and the distance between two of them."""
 
-from typing import Any, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .checks import check_kernels, check_shape
+from ..checks import check_kernels, check_shape
 from .pairwise import all_kernels, pairwise_distance
+from .precision import full_precision
 
 
+@full_precision
 def log_kernel(embedding: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     r"""Logarithm of each label's Gaussian kernel at the embedding of its image.
 
@@ -64,7 +66,7 @@ class _AnisotropicLogKernel(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         embedding, mean, variance = ctx.saved_tensors
         grad = grad.unsqueeze(1)
         grad_mean = torch.sub(embedding.unsqueeze(2), mean).div_(variance)
@@ -73,6 +75,7 @@ class _AnisotropicLogKernel(torch.autograd.Function):
         return -grad_mean.sum(dim=2), grad_mean, grad_variance
 
 
+@full_precision
 def bhattacharyya_distance(mean: Tensor, variance: Tensor) -> Tensor:
     r"""Bhattacharyya distance between every two images' kernels of the same label.
 

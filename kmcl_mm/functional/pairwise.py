@@ -1,6 +1,7 @@
 """Bhattacharyya distances of many pairs of kernels in blocks of bounded size, with their gradient in closed form."""
 
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class KernelGroup(NamedTuple):
     images: Tensor
 
 
-def all_kernels(num_images: int, num_labels: int, device: torch.device) -> List[KernelGroup]:
+def all_kernels(num_images: int, num_labels: int, device: torch.device) -> list[KernelGroup]:
     """The kernels of all images and labels, as one group.
 
     Args:
@@ -39,7 +40,7 @@ def all_kernels(num_images: int, num_labels: int, device: torch.device) -> List[
     return [KernelGroup(torch.arange(num_labels, device=device), images.expand(num_labels, -1))]
 
 
-def kernels_of_present_labels(target: Tensor) -> List[KernelGroup]:
+def kernels_of_present_labels(target: Tensor) -> list[KernelGroup]:
     """The kernels of the labels that each image has; labels that equally many images have are one group.
 
     The groups' shapes depend on values, which an accelerator's host would have to wait for: use it in host memory.
@@ -61,7 +62,7 @@ def kernels_of_present_labels(target: Tensor) -> List[KernelGroup]:
     return groups
 
 
-def pairwise_distance(mean: Tensor, variance: Tensor, groups: List[KernelGroup]) -> Tensor:
+def pairwise_distance(mean: Tensor, variance: Tensor, groups: list[KernelGroup]) -> Tensor:
     """Bhattacharyya distances of the groups' kernels to the kernels of the same label in all images.
 
     Memory grows with the arguments and the result: no tensor holds all pairs in all dimensions. Isotropic kernels are
@@ -104,7 +105,7 @@ class _PairwiseDistance(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_distances: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx: Any, grad_distances: Tensor) -> tuple[Tensor | None, ...]:
         kernels, *images = ctx.saved_tensors
         grad_kernels = torch.zeros_like(kernels)
         num_labels = [len(part) for part in images]
@@ -124,7 +125,7 @@ class _PairwiseDistance(torch.autograd.Function):
         return grad_kernels, *(None for _ in images)
 
 
-def _blocks(distance: Tensor, channels: int) -> Iterator[Tuple[slice, slice]]:
+def _blocks(distance: Tensor, channels: int) -> Iterator[tuple[slice, slice]]:
     """Slices of a group's labels and images whose pairs fit the block size; one image of one label at the least."""
     num_labels, num_images, num_others = distance.shape
     block_elements = _BLOCK_ELEMENTS.get(distance.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
@@ -135,12 +136,12 @@ def _blocks(distance: Tensor, channels: int) -> Iterator[Tuple[slice, slice]]:
             yield slice(label, label + labels_in_block), slice(image, image + images_in_block)
 
 
-def _index(images: Tensor) -> Tuple:
+def _index(images: Tensor) -> tuple:
     """Index that selects each label's own images (G, R) from kernels (2, G, N, M): (2, G, R, M)."""
     return slice(None), torch.arange(len(images), device=images.device).unsqueeze(1), images
 
 
-def _pairs(own: Tensor, other: Tensor) -> Tuple[Tensor, Tensor]:
+def _pairs(own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """(G, R, M) and (G, N, M) as (G, R, 1, M) and (G, 1, N, M), which broadcast to all pairs."""
     return own.unsqueeze(2), other.unsqueeze(1)
 
@@ -160,7 +161,7 @@ def _block_distance(own: Tensor, other: Tensor) -> Tensor:
     return excess.log1p_().add_(mahalanobis).sum(dim=-1).mul_(0.25)
 
 
-def _block_gradients(grad: Tensor, own: Tensor, other: Tensor) -> Tuple[Tensor, Tensor]:
+def _block_gradients(grad: Tensor, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of kernels (2, G, R, M) and (2, G, N, M) for those of their distances (G, R, N).
 
     With t = (mean - other_mean) / s and r = (variance - other_variance) / s, s the sum of the variances, a distance's

@@ -1,13 +1,13 @@
 """Reconstruction loss of the kernel mixture, in the stated form and in the published code's."""
 
 import math
-from typing import Optional, Tuple
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from .checks import check_shape, check_target
+from ..checks import check_shape, check_target
 from .gaussian import log_kernel
+from .precision import full_precision
 
 # The published code's floor of a kernel value, the smallest normal float32, and what its floor of the ratio inside the
 # logarithm makes of the loss.
@@ -15,6 +15,7 @@ _LOG_MIN_KERNEL = math.log(1.17549e-38)
 _MAX_LOSS = -math.log(1e-7)
 
 
+@full_precision
 def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
     r"""Share of the mixture's value at the embedding that the image's own labels bring, as a negative logarithm.
 
@@ -50,6 +51,7 @@ def reconstruction_loss(embedding: Tensor, logits: Tensor, mean: Tensor, varianc
     return losses.sum() / has_label.sum().clamp(min=1)
 
 
+@full_precision
 def clamped_reconstruction_loss(
     embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor
 ) -> Tensor:
@@ -93,8 +95,8 @@ def _loss_of_images(
     mean: Tensor,
     variance: Tensor,
     target: Tensor,
-    log_min_kernel: Optional[float] = None,
-) -> Tuple[Tensor, Tensor]:
+    log_min_kernel: float | None = None,
+) -> tuple[Tensor, Tensor]:
     """Each image's loss (N,), and which images have a label (N,); the loss of the others is 0.
 
     With the present labels' part of the mixture a and the others' b, -log(a / (a + b)) is softplus(log b - log a),

@@ -1,17 +1,15 @@
 """Thresholds of scores, one for each label."""
 
-from typing import Optional, Union
-
 import torch
 from torch import Tensor
 
-from .checks import UNKNOWN, check_choice, check_shape, check_target
+from ..checks import UNKNOWN, check_choice, check_shape, check_target
 
 GOALS = ('f1', 'precision', 'recall')
 
 
 def fit_thresholds(
-    scores: Tensor, target: Tensor, default: Union[float, Tensor], goal: str = 'f1', wished: Optional[float] = None
+    scores: Tensor, target: Tensor, default: float | Tensor, goal: str = 'f1', wished: float | None = None
 ) -> Tensor:
     """The threshold of each label that serves a goal best on these images.
 
@@ -57,7 +55,7 @@ def fit_thresholds(
     return torch.stack([_fit(*label, goal, wished) for label in labels])
 
 
-def _fit(scores: Tensor, target: Tensor, default: Tensor, goal: str, wished: Optional[float]) -> Tensor:
+def _fit(scores: Tensor, target: Tensor, default: Tensor, goal: str, wished: float | None) -> Tensor:
     """Threshold of one label; scores and target (N,)."""
     is_known = target != UNKNOWN
     scores, order = scores[is_known].sort(descending=True)

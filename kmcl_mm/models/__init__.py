@@ -1,8 +1,14 @@
-"""Registered modules over :mod:`kmcl_mm.functional`."""
+"""Models for MMPretrain: the registered head and losses, a frozen backbone, and test-time augmentation."""
 
-from .asl_loss import ASLLoss
+from mmpretrain.registry import MODELS
+
+from ..modules import ASLLoss, KernelMixture, KMCLLoss
 from .frozen_timm_backbone import FrozenTIMMBackbone
-from .kmcl_head import KernelMixture, KMCLHead
-from .kmcl_loss import KMCLLoss
+from .kmcl_head import KMCLHead
+from .multilabel_tta import MultiLabelTTA
 
-__all__ = ['ASLLoss', 'FrozenTIMMBackbone', 'KMCLHead', 'KMCLLoss', 'KernelMixture']
+# They need no MMPretrain, so they do not register themselves.
+for _loss in (ASLLoss, KMCLLoss):
+    MODELS.register_module(module=_loss)
+
+__all__ = ['ASLLoss', 'FrozenTIMMBackbone', 'KMCLHead', 'KMCLLoss', 'KernelMixture', 'MultiLabelTTA']

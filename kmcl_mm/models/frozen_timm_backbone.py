@@ -8,14 +8,14 @@ from mmpretrain.registry import MODELS
 
 @MODELS.register_module()
 class FrozenTIMMBackbone(TIMMBackbone):
-    """The host's ``TIMMBackbone`` with weights and running statistics that stay as they were loaded.
+    """MMPretrain's ``TIMMBackbone`` with weights and running statistics that stay as they were loaded.
 
     Checkpoints have the same names as with ``TIMMBackbone``, so that one can take up where the other left off; on the
     command line: ``--cfg-options model.backbone.type=FrozenTIMMBackbone``.
 
     Args:
-        *args: The host's arguments.
-        **kwargs: The host's arguments: ``model_name``, ``pretrained``, ``checkpoint_path`` and those of timm.
+        *args: MMPretrain's arguments.
+        **kwargs: MMPretrain's arguments: ``model_name``, ``pretrained``, ``checkpoint_path`` and those of timm.
 
     Example:
         >>> from kmcl_mm.models import FrozenTIMMBackbone

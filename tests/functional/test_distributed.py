@@ -6,8 +6,8 @@ import torch
 from torch import distributed
 
 import kmcl_mm
+from kmcl_mm.engine.runner import leave_process_group
 from kmcl_mm.functional.distributed import KernelBatch, gather_batch
-from kmcl_mm.host import leave_process_group
 from tests.conftest import random_batch
 
 SIZES = [3, 1, 2]

@@ -267,3 +267,16 @@ def test_another_loss_is_refused():
 @pytest.mark.parametrize('loss_type', ['KMCLLoss', 'mmpretrain.KMCLLoss', KMCLLoss])
 def test_the_loss_by_any_of_its_names(loss_type):
     assert KMCLHead(5, 12, 'isotropic', loss=dict(type=loss_type)).loss_module.covariance == 'isotropic'
+
+
+def test_a_registered_subclass_of_the_loss():
+    @MODELS.register_module(force=True)
+    class HalfKMCLLoss(KMCLLoss):
+        """Half the published loss."""
+
+        def forward(self, *args, **kwargs):
+            return {name: value / 2 for name, value in super().forward(*args, **kwargs).items()}
+
+    for covariance in ('isotropic', 'anisotropic'):
+        head = KMCLHead(5, 12, covariance, loss=dict(type='HalfKMCLLoss'))
+        assert isinstance(head.loss_module, HalfKMCLLoss) and head.loss_module.covariance == covariance

@@ -1,20 +1,15 @@
-"""The asymmetric loss alone, for the host's multilabel heads: the baseline of KMCL."""
+"""The asymmetric loss alone: the baseline of KMCL."""
 
-from typing import Optional
-
-import torch
-from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ..functional import asymmetric_loss
 
 
-@MODELS.register_module()
 class ASLLoss(nn.Module):
     """Asymmetric loss as its authors train with it: a sum, and no gradient through the focusing weight.
 
-    It stands beside the host's ``AsymmetricLoss``, which takes a mean and lets the gradient through. Computed in
-    float32 (float64 stays float64) with autocast off.
+    MMPretrain's ``AsymmetricLoss`` takes a mean and lets the gradient through. Computed in float32 (float64 stays
+    float64) whatever the network's precision. Fits MMPretrain's multilabel heads.
 
     Args:
         gamma_neg: Focusing exponent of absent labels.
@@ -26,7 +21,7 @@ class ASLLoss(nn.Module):
 
     Example:
         >>> import torch
-        >>> from kmcl_mm.models import ASLLoss
+        >>> from kmcl_mm import ASLLoss
         >>> ASLLoss(gamma_neg=0, clip=0)(torch.zeros(1, 2), torch.tensor([[1., 0.]]))  # 2 log 2
         tensor(1.3863)
     """
@@ -40,13 +35,13 @@ class ASLLoss(nn.Module):
         self.clip = clip
         self.loss_weight = loss_weight
 
-    def forward(self, cls_score: Tensor, target: Tensor, avg_factor: Optional[int] = None) -> Tensor:
+    def forward(self, cls_score: Tensor, target: Tensor, avg_factor: int | None = None) -> Tensor:
         """Compute the weighted loss.
 
         Args:
             cls_score: Logits (N, K).
             target: Targets (N, K): 1 present, 0 absent, -1 unknown.
-            avg_factor: The number of images, which the host's heads pass; a sum has no use for it.
+            avg_factor: The number of images, which MMPretrain's heads pass; ignored, as the loss is a sum.
 
         Returns:
             The loss, a scalar.
@@ -54,6 +49,4 @@ class ASLLoss(nn.Module):
         Raises:
             ValueError: The shapes differ, or a target has another value.
         """
-        with torch.autocast(cls_score.device.type, enabled=False):
-            logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
-            return self.loss_weight * asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)
+        return self.loss_weight * asymmetric_loss(cls_score, target, self.gamma_neg, self.gamma_pos, self.clip)

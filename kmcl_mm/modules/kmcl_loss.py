@@ -1,21 +1,18 @@
-"""The three losses of KMCL as one registered module."""
-
-from typing import Dict, Optional
+"""The three losses of KMCL in one module."""
 
 import torch
-from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from ..checks import check_at_least, check_choice, check_shape, check_temperature
 from ..functional import asymmetric_loss, clamped_reconstruction_loss, kernel_contrastive_loss, reconstruction_loss
-from ..functional.checks import check_at_least, check_choice, check_shape, check_temperature
 from ..functional.contrastive import JACCARD_PLACES
 from ..functional.distributed import KernelBatch, gather_batch
+from ..functional.precision import full_precision
 
 VARIANTS = ('reference', 'exact')
 COVARIANCES = ('isotropic', 'anisotropic')
 
 
-@MODELS.register_module()
 class KMCLLoss(nn.Module):
     """Asymmetric classification, kernel reconstruction and kernel contrast.
 
@@ -35,13 +32,14 @@ class KMCLLoss(nn.Module):
         gamma_pos: Focusing exponent of present labels. Both variants.
         clip: Probability margin of absent labels. Both variants.
         temperature: Temperature of the contrast, at least 1e-6. Both variants.
-        asl_weight: Weight of the asymmetric loss, which is a sum over images and labels. Both variants.
+        asl_weight: Weight of the asymmetric loss, which is a sum over images and labels. A loss of weight 0 is not
+            computed. Both variants.
         reconstruction_weight: Weight of the reconstruction loss, a mean over images. Both variants.
         contrastive_weight: Weight of the contrastive loss, a mean over images. Both variants.
         gather_distributed: Contrast each process's images with those of all processes, not only its own, and take means
             over the images of all of them: averaged over the processes, losses and gradients are those of one process
-            with the whole batch (the asymmetric loss's with ``asl_batch_size``). Belongs to neither variant: the
-            published code does not.
+            with the whole batch (the asymmetric loss's with ``asl_batch_size``). Not part of the published code;
+            available in both variants.
         distance_scale: Factor of the anisotropic distance. Default: M in 'reference', 1 in 'exact'. An isotropic
             distance is the sum over M equal dimensions in both.
         jaccard: Place of the Jaccard index in the contrast: 'inside', 'outside' or 'none' (see
@@ -59,7 +57,7 @@ class KMCLLoss(nn.Module):
 
     Example:
         >>> import torch
-        >>> from kmcl_mm.models import KMCLLoss
+        >>> from kmcl_mm import KMCLLoss
         >>> zeros = torch.zeros(2, 3)
         >>> losses = KMCLLoss(covariance='isotropic')(zeros, zeros, zeros, zeros + 2, zeros)
         >>> sorted(losses)
@@ -78,9 +76,9 @@ class KMCLLoss(nn.Module):
         reconstruction_weight: float = 1.0,
         contrastive_weight: float = 1.0,
         gather_distributed: bool = False,
-        distance_scale: Optional[float] = None,
-        jaccard: Optional[str] = None,
-        asl_batch_size: Optional[float] = None,
+        distance_scale: float | None = None,
+        jaccard: str | None = None,
+        asl_batch_size: float | None = None,
     ) -> None:
         super().__init__()
         check_choice('variant', variant, VARIANTS)
@@ -120,9 +118,10 @@ class KMCLLoss(nn.Module):
         self.asl_batch_size = asl_batch_size
         self.jaccard = jaccard or ('inside' if variant == 'reference' else 'outside')
 
+    @full_precision
     def forward(
         self, embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Compute the three weighted losses.
 
         Args:
@@ -139,27 +138,34 @@ class KMCLLoss(nn.Module):
             ValueError: A shape does not fit, or a target has another value.
         """
         self._check_shapes(embedding, logits, mean)
-        with torch.autocast(logits.device.type, enabled=False):
-            embedding, logits, mean, variance = (
-                tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-                for tensor in (embedding, logits, mean, variance)
-            )
-            if self.gather_distributed:
-                batch = gather_batch(mean, variance, target)
-            else:
-                batch = KernelBatch(mean, variance, target, slice(0, len(target)))
-            asymmetric = self._asymmetric(logits, target, batch)
+        batch = self._gather(mean, variance, target)
+        # What a loss of weight 0 would reach gets the gradient 0, as parameters of a distributed training must get one.
+        zero = torch.stack([part[:0].sum() for part in (embedding, logits, mean, variance)]).sum()
+        asymmetric = reconstruction = contrast = zero
+        if self.asl_weight:
+            asymmetric = self.asl_weight * self._asymmetric(logits, target, batch)
+        if self.reconstruction_weight:
             mixture = (embedding, logits, mean, variance)
-            if self.variant == 'reference':
-                reconstruction = batch.own_share * clamped_reconstruction_loss(*mixture, target)
-            else:
-                reconstruction = batch.own_labelled_share * reconstruction_loss(*mixture, target)
-            contrast = self._contrastive(batch, dimensions=embedding.shape[1])
-        return dict(
-            loss_asl=self.asl_weight * asymmetric,
-            loss_reconstruction=self.reconstruction_weight * reconstruction,
-            loss_contrastive=self.contrastive_weight * contrast,
-        )
+            reconstruction = self.reconstruction_weight * self._reconstruction(*mixture, target, batch)
+        if self.contrastive_weight:
+            contrast = self.contrastive_weight * self._contrastive(batch, dimensions=embedding.shape[1])
+        return dict(loss_asl=asymmetric, loss_reconstruction=reconstruction, loss_contrastive=contrast)
+
+    def _gather(self, mean: Tensor, variance: Tensor, target: Tensor) -> KernelBatch:
+        """The kernels that are contrasted, none without a contrast, and the targets that the losses are means over."""
+        if not self.gather_distributed:
+            return KernelBatch(mean, variance, target, slice(0, len(target)))
+        if not self.contrastive_weight:
+            mean = variance = mean.new_empty(len(mean), 0)
+        return gather_batch(mean, variance, target)
+
+    def _reconstruction(
+        self, embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor, target: Tensor, batch: KernelBatch
+    ) -> Tensor:
+        mixture = (embedding, logits, mean, variance)
+        if self.variant == 'reference':
+            return batch.own_share * clamped_reconstruction_loss(*mixture, target)
+        return batch.own_labelled_share * reconstruction_loss(*mixture, target)
 
     def _asymmetric(self, logits: Tensor, target: Tensor, batch: KernelBatch) -> Tensor:
         loss = asymmetric_loss(logits, target, self.gamma_neg, self.gamma_pos, self.clip)

@@ -5,8 +5,10 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from .gaussian import log_kernel
+from .precision import full_precision
 
 
+@full_precision
 def responsibility_entropy(embedding: Tensor, logits: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     r"""Over how many labels an image's mixture of kernels spreads its embedding: the entropy of their responsibilities.
 

@@ -3,6 +3,7 @@ import torch
 from mmpretrain.registry import MODELS
 
 from kmcl_mm.functional import contrastive
+from kmcl_mm.functional.distributed import KernelBatch
 from kmcl_mm.functional.pairwise import all_kernels
 from kmcl_mm.models import KMCLLoss
 from tests import judge
@@ -200,3 +201,38 @@ def test_the_balance_of_the_asymmetric_loss_does_not_depend_on_the_batch(images)
     torch.testing.assert_close(balanced['loss_asl'], 64 / images * plain['loss_asl'])
     for name in ('loss_reconstruction', 'loss_contrastive'):
         torch.testing.assert_close(balanced[name], plain[name])
+
+
+@pytest.mark.parametrize('covariance', COVARIANCES)
+@pytest.mark.parametrize('name', ['asl', 'reconstruction', 'contrastive'])
+def test_a_loss_of_weight_0_is_not_computed(name, covariance, monkeypatch):
+    """Where it is not finite, 0 times it would not be either."""
+    functions = dict(
+        asl=['asymmetric_loss'],
+        reconstruction=['reconstruction_loss', 'clamped_reconstruction_loss'],
+        contrastive=['kernel_contrastive_loss'],
+    )
+    for function in functions[name]:
+        monkeypatch.setattr(f'kmcl_mm.modules.kmcl_loss.{function}', lambda *_, **__: torch.tensor(float('nan')))
+    for variant in ('reference', 'exact'):
+        *inputs, target = random_batch(covariance=covariance)
+        inputs = [part.requires_grad_() for part in inputs]
+        losses = KMCLLoss(variant, covariance, **{f'{name}_weight': 0})(*inputs, target)
+        assert losses[f'loss_{name}'] == 0
+        sum(losses.values()).backward()
+        # Processes exchange the gradients of all parameters.
+        assert all(part.grad is not None and part.grad.isfinite().all() for part in inputs)
+
+
+def test_without_a_contrast_no_kernel_is_exchanged(monkeypatch):
+    exchanged = []
+
+    def gather(mean, variance, target):
+        exchanged.append(mean.numel() + variance.numel())
+        return KernelBatch(mean, variance, target, slice(0, len(target)))
+
+    monkeypatch.setattr('kmcl_mm.modules.kmcl_loss.gather_batch', gather)
+    batch = random_batch()
+    for weight in (1.0, 0.0):
+        KMCLLoss('exact', gather_distributed=True, contrastive_weight=weight)(*batch)
+    assert exchanged[0] == 2 * batch[2].numel() and exchanged[1] == 0

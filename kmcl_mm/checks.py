@@ -6,6 +6,7 @@ leaves that to the device itself where the tensor is not in host memory.
 
 import math
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +76,23 @@ def check_shape(name: str, tensor: Tensor, shape: tuple, meaning: str) -> None:
         raise ValueError(
             f'Expected argument `{name}` to have shape {meaning} = {tuple(shape)}, but got {tuple(tensor.shape)}.'
         )
+
+
+def are_names(classes: Any) -> bool:
+    """Tell whether something that a file gives as its classes is a list of names, each once.
+
+    Args:
+        classes: What came.
+
+    Returns:
+        True for a list or tuple of different texts; an empty one counts.
+
+    Example:
+        >>> are_names(('cat', 'dog')), are_names('cat'), are_names(['cat', 'cat']), are_names([1, 2])
+        (True, False, False, False)
+    """
+    is_list = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
+    return is_list and len(set(classes)) == len(classes)
 
 
 def check_kernels(mean: Tensor, variance: Tensor) -> None:

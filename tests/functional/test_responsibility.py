@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from kmcl_mm.functional.uncertainty import responsibility_entropy
+from kmcl_mm.functional.responsibility import responsibility_entropy
 
 
 @pytest.mark.parametrize('is_isotropic', [True, False])
