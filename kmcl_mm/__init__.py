@@ -1,31 +1,38 @@
-"""KMCL, kernel multilabel contrastive learning (arXiv:2307.03967), for MMPretrain.
+"""KMCL, kernel multilabel contrastive learning (arXiv:2307.03967), in torch and for MMPretrain.
 
-Importing the package checks the host and registers its modules, so that a configuration needs no more than
-``custom_imports = dict(imports=['kmcl_mm'], allow_failed_imports=False)``.
+The losses and the head need torch alone. Where MMPretrain is installed, importing the package registers its modules, so
+that a configuration needs no more than ``custom_imports = dict(imports=['kmcl_mm'])``.
 """
 
-from . import host
+import importlib
+from typing import Any
 
-host.check()
-host.leave_out_broken_multimodal_models()
-host.import_quietly()
-host.average_precision_of_unknown_labels()
-host.load_checkpoints_safely()
-host.write_checkpoints_whole()
-host.resume_from_whole_checkpoints()
+from . import functional, host
+from .modules import ASLLoss, KernelMixture, KernelMixtureHead, KMCLLoss
+from .version import __version__
 
-from . import datasets, engine, evaluation, models  # noqa: E402
-from .config import get_config  # noqa: E402
-from .version import __version__  # noqa: E402
-from .zoo import get_model, list_models  # noqa: E402
+# Imported when they are asked for: they need MMPretrain, and some more than that.
+_PLACES = {
+    'KMCLInferencer': 'apps.inference',
+    'get_config': 'config',
+    'get_model': 'apps.models_by_name',
+    'list_models': 'apps.models_by_name',
+}
 
-__all__ = [
-    '__version__',
-    'datasets',
-    'engine',
-    'evaluation',
-    'get_config',
-    'get_model',
-    'list_models',
-    'models',
-]
+__all__ = ['ASLLoss', 'KMCLLoss', 'KernelMixture', 'KernelMixtureHead', '__version__', 'functional']
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    host.check()
+    return getattr(importlib.import_module(f'{__name__}.{_PLACES[name]}'), name)
+
+
+if host.is_wanted():
+    host.check()
+    host.import_quietly()
+    from . import datasets, engine, evaluation, models  # noqa: F401  registers their modules
+    from .config import register_models
+
+    register_models()

@@ -1,24 +1,18 @@
 """Configurations: a user's by path, the package's by name, in a checkout and away from one."""
 
+import contextlib
 import copy
-import inspect
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmpretrain.apis.model import ModelHub
 
-from . import host
-
-# How alike a misspelt name is, by difflib's ratio.
-_ALIKE = 0.8
-# These are no misspellings of one another, as 'val_dataloader' might be of 'train_dataloader'.
-_READ_BY_THE_HOST = frozenset(inspect.signature(Runner).parameters)
+from .config_options import check_options
 
 
 def config_folder() -> Path:
-    """Folder of the configurations: in the installed package (``.mim``, MIM's place), or beside it in a checkout.
+    """Find the folder of the configurations: in the installed package (``.mim``, MIM's place), or in a checkout.
 
     Raises:
         FileNotFoundError: The package was installed without them.
@@ -29,9 +23,17 @@ def config_folder() -> Path:
     if (package.parent / 'setup.py').is_file():
         return package.parent / 'configs'
     raise FileNotFoundError(
-        f'Expected the configurations of kmcl_mm in {package / ".mim/configs"}, but there are none. '
-        'Reinstall kmcl_mm from a wheel or a whole checkout.'
+        f'The configurations of kmcl_mm are not in {package / ".mim/configs"}. Reinstall kmcl_mm from a wheel or a '
+        'whole checkout.'
     )
+
+
+def register_models() -> None:
+    """Let MMPretrain's ``get_model`` and ``list_models`` find the package's models by name."""
+    with contextlib.suppress(FileNotFoundError):
+        folder = config_folder()
+        if not ModelHub.has(next(folder.glob('*.py')).stem):
+            ModelHub.register_model_index(folder.parent / 'model-index.yml', config_prefix=folder.parent)
 
 
 def get_config(name: str) -> Config:
@@ -41,8 +43,8 @@ def get_config(name: str) -> Config:
         name: Name of its file, without the ending.
 
     Returns:
-        The configuration, to be changed. To run it set its ``work_dir``, call :func:`kmcl_mm.host.fit_to_machine` where
-        there is no GPU, and hand it to MMEngine's ``Runner.from_cfg``.
+        The configuration, to be changed. To run it set its ``work_dir`` and hand it to
+        ``kmcl_mm.engine.KMCLRunner.from_cfg``.
 
     Raises:
         ValueError: There is no such configuration; the message lists those there are.
@@ -60,7 +62,7 @@ def get_config(name: str) -> Config:
     return Config.fromfile(path)
 
 
-def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, Any]] = None) -> Config:
+def load_config(config: str | Path | Config, options: dict[str, Any] | None = None) -> Config:
     """Load a configuration, with settings on top.
 
     Args:
@@ -71,8 +73,8 @@ def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, An
         The configuration, to be changed; a copy of one that was given.
 
     Raises:
-        ValueError: There is none, it cannot be read, or it does not take a setting; or a setting is in a part that the
-            configuration has not, but for another spelling: the host would add that part, and nobody would read it.
+        ValueError: There is none, it cannot be read, or it does not take a setting: see
+            :func:`kmcl_mm.config_options.check_options`.
 
     Example:
         >>> from kmcl_mm.config import load_config
@@ -85,50 +87,50 @@ def load_config(config: Union[str, Path, Config], options: Optional[Dict[str, An
         loaded = _read(Path(config))
     else:
         loaded = get_config(str(config))
-    for option in options or {}:
-        _check_spelling(option, loaded.to_dict(), _name(config))
+    name = str(config.filename if isinstance(config, Config) else config)
+    check_options(options or {}, loaded, name)
     try:
         loaded.merge_from_dict(options or {})
     except Exception as error:
         raise ValueError(
-            f'Expected the configuration {_name(config)} to take the settings {options}, but it does not: {error!r}. '
-            'Name settings that it has, as its file nests them.'
+            f'The configuration {name} does not take the settings {options}: {error!r}. Name settings as its file '
+            'nests them.'
         ) from error
     return loaded
 
 
+def leave_out_pretrained_weights(cfg: Config) -> None:
+    """Build the model without fetching weights for its backbone, where a checkpoint brings them all.
+
+    Args:
+        cfg: The configuration, changed in place.
+    """
+    backbone = cfg.model.get('backbone', {})
+    for setting, without in (('pretrained', False), ('checkpoint_path', '')):
+        if setting in backbone:
+            backbone[setting] = without
+
+
 def _read(path: Path) -> Config:
     if not path.is_file():
-        raise ValueError(
-            f'Expected {path} to be a configuration, but there is no such file. Check the path; it starts from '
-            f'{Path.cwd()}.'
-        )
+        raise ValueError(f'There is no configuration {path}. Check the path; it starts from {Path.cwd()}.')
     try:
-        host.refuse_circular_bases(path)
+        _refuse_circular_bases(path)
         return Config.fromfile(path)
     except (Exception, SystemExit) as error:  # A configuration is a program: it can fail, and end, in any way.
-        raise ValueError(f'Expected {path} to be a configuration, but it cannot be read: {error!r}.') from error
+        raise ValueError(f'The configuration {path} cannot be read: {error!r}.') from error
 
 
-def _check_spelling(option: str, settings: Any, config: str) -> None:
-    """Refuse a setting in a part that is not there, where there is one of nearly the same name."""
-    *parts, last = option.split('.')
-    for part in parts or [last]:
-        if isinstance(settings, list) and part.isdigit() and int(part) < len(settings):
-            settings = settings[int(part)]
-            continue
-        if not isinstance(settings, dict):
-            return
-        if part not in settings:
-            alike = get_close_matches(part, settings, n=1, cutoff=_ALIKE)
-            if alike and part not in _READ_BY_THE_HOST:
-                raise ValueError(
-                    f'Expected the setting {option} to be in {config}, but it has no {part} there. It has {alike[0]}: '
-                    'mend the name.'
-                )
-            return
-        settings = settings[part]
-
-
-def _name(config: Union[str, Path, Config]) -> str:
-    return str(config.filename if isinstance(config, Config) else config)
+def _refuse_circular_bases(path: Path, above: tuple[Path, ...] = ()) -> None:
+    """Refuse a file that is based on itself: MMEngine follows such bases for a quarter of a minute."""
+    path = path.resolve()
+    if path in above:
+        raise ValueError(f'it is based on itself, {" > ".join(map(str, (*above, path)))}')
+    try:
+        bases = Config._get_base_files(str(path))
+    except Exception:
+        # What MMEngine makes of it, once it has put in what the file refers to, is MMEngine's to say.
+        return
+    for base in bases:
+        if (path.parent / base).is_file():
+            _refuse_circular_bases(path.parent / base, (*above, path))

@@ -19,15 +19,14 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import Runner
 
 import kmcl_mm
-from kmcl_mm.host import fit_to_machine
+from kmcl_mm.engine import KMCLRunner
 from tests.conftest import ROOT
 
 KINDS = ('training', 'while writing', 'data worker')
@@ -71,8 +70,7 @@ def train(cfg: Config, resume: bool = False) -> None:
     """Train in this process."""
     torch.set_num_threads(1)
     cfg.resume = resume
-    fit_to_machine(cfg)
-    Runner.from_cfg(cfg).train()
+    KMCLRunner.from_cfg(cfg).train()
 
 
 def start(cfg: Config, resume: bool = False) -> int:
@@ -111,7 +109,7 @@ def finish(process: int, seconds: float = 600) -> int:
         time.sleep(0.01)
 
 
-def kill(process: int, kind: str, delay: float, work_dir: Path) -> Optional[float]:
+def kill(process: int, kind: str, delay: float, work_dir: Path) -> float | None:
     """Kill a training or its worker after a delay; returns when, or None if it was over before."""
     begun = time.monotonic()
     while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -124,7 +122,7 @@ def kill(process: int, kind: str, delay: float, work_dir: Path) -> Optional[floa
     return None
 
 
-def _victim(process: int, kind: str, work_dir: Path) -> Optional[int]:
+def _victim(process: int, kind: str, work_dir: Path) -> int | None:
     if kind == 'training' or (kind == 'while writing' and any(work_dir.glob('.unfinished_*.pth'))):
         return process
     if kind == 'data worker':
@@ -140,9 +138,9 @@ def _name(process: str) -> str:
         return ''
 
 
-def results(work_dir: Path, epochs: int = EPOCHS) -> Dict[str, Any]:
+def results(work_dir: Path, epochs: int = EPOCHS) -> dict[str, Any]:
     """What a training ended with, as a flat dict of tensors and values."""
-    flat: Dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     _flatten('last', _load(work_dir / f'epoch_{epochs}.pth'), flat)
     for path in work_dir.glob('best_*.pth'):
         _flatten(path.name, _load(path)['state_dict'], flat)
@@ -150,11 +148,11 @@ def results(work_dir: Path, epochs: int = EPOCHS) -> Dict[str, Any]:
     return dict(flat, files=sorted(name for name in names if not name.endswith('.py')))
 
 
-def _load(path: Path) -> Dict[str, Any]:
+def _load(path: Path) -> dict[str, Any]:
     return torch.load(path, weights_only=False, map_location='cpu')
 
 
-def _flatten(name: str, value: Any, flat: Dict[str, Any]) -> None:
+def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
     if _NOT_COMPARED.search(name) or name.endswith('experiment_name'):
         return
     if isinstance(value, HistoryBuffer):
@@ -169,7 +167,7 @@ def _flatten(name: str, value: Any, flat: Dict[str, Any]) -> None:
         flat[name] = value
 
 
-def differences(expected: Dict[str, Any], got: Dict[str, Any]) -> List[str]:
+def differences(expected: dict[str, Any], got: dict[str, Any]) -> list[str]:
     """Names of what is not equal bit for bit."""
     return [name for name in {**expected, **got} if not _equal(expected.get(name), got.get(name))]
 
@@ -180,7 +178,7 @@ def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-def kill_and_resume(cfg: Config, kind: str, delay: float) -> Dict[str, Any]:
+def kill_and_resume(cfg: Config, kind: str, delay: float) -> dict[str, Any]:
     """A row of the table: when the training was killed, what was there then, and the results after resuming."""
     work_dir, epochs = Path(cfg.work_dir), cfg.train_cfg.max_epochs
     process = start(cfg)
@@ -192,7 +190,7 @@ def kill_and_resume(cfg: Config, kind: str, delay: float) -> Dict[str, Any]:
     return dict(kind=kind, when=when, status=status, there=there, results=results(work_dir, epochs))
 
 
-def run_distributed(cfg: Config, delays: List[float], port: int) -> int:
+def run_distributed(cfg: Config, delays: list[float], port: int) -> int:
     """Train on two processes under torchrun and kill one of them after each delay; returns how many were killed."""
     work_dir = Path(cfg.work_dir)
     work_dir.mkdir(parents=True)

@@ -8,13 +8,11 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import Dict, List
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
-from kmcl_mm.host import fit_to_machine
+from kmcl_mm.engine import KMCLRunner
 from tests.kill_training import short_config
 
 _SCENES, _BATCH_SIZE = 800, 8
@@ -28,7 +26,7 @@ class Watch(Hook):
         rows: List to which the measurements are added.
     """
 
-    def __init__(self, interval: int, rows: List[Dict[str, float]]) -> None:
+    def __init__(self, interval: int, rows: list[dict[str, float]]) -> None:
         self.interval = interval
         self.rows = rows
 
@@ -40,7 +38,7 @@ class Watch(Hook):
             print(''.join(f'{value:>12.0f}' for value in row.values()), flush=True)
 
 
-def measure(process: int) -> Dict[str, float]:
+def measure(process: int) -> dict[str, float]:
     """Memory in MiB, open files and workers of a process."""
     workers = [int(child) for child in Path(f'/proc/{process}/task/{process}/children').read_text().split()]
     return dict(
@@ -58,16 +56,15 @@ def _mebibytes(process: int, file: str, entry: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f'{entry}:')) / 1024
 
 
-def soak(steps: int, interval: int, work_dir: Path, workers: int = 2) -> List[Dict[str, float]]:
+def soak(steps: int, interval: int, work_dir: Path, workers: int = 2) -> list[dict[str, float]]:
     """Train and measure; each hundred steps are an epoch with a validation and a checkpoint."""
     torch.set_num_threads(1)
     epochs = max(steps * _BATCH_SIZE // _SCENES, 1)
     cfg = short_config(work_dir, workers, scenes=_SCENES, epochs=epochs)
     cfg.val_dataloader.dataset.num_scenes = 100
     cfg.log_level, cfg.default_hooks.logger.interval = 'WARNING', 50
-    rows: List[Dict[str, float]] = []
-    fit_to_machine(cfg)
-    runner = Runner.from_cfg(cfg)
+    rows: list[dict[str, float]] = []
+    runner = KMCLRunner.from_cfg(cfg)
     runner.register_hook(Watch(interval, rows))
     runner.train()
     return rows

@@ -1,13 +1,14 @@
-"""Hooks that the host lacks."""
+"""The runner, and hooks that MMEngine lacks."""
 
 from .average_buffers_hook import AverageBuffersHook
 from .average_losses_hook import AverageLossesHook
 from .best_weights_hook import BestWeightsHook
-from .channels_last_hook import ChannelsLastHook
 from .check_labels_hook import CheckLabelsHook
+from .checkpoint import load_checkpoint
 from .finite_loss_hook import FiniteLossHook
 from .fitted_thresholds_hook import FittedThresholdsHook
 from .pending_validation_hook import PendingValidationHook
+from .runner import KMCLRunner
 from .seeded_epochs_hook import SeededEpochsHook
 from .unreadable_images_hook import UnreadableImagesHook
 
@@ -15,11 +16,12 @@ __all__ = [
     'AverageBuffersHook',
     'AverageLossesHook',
     'BestWeightsHook',
-    'ChannelsLastHook',
     'CheckLabelsHook',
     'FiniteLossHook',
     'FittedThresholdsHook',
+    'KMCLRunner',
     'PendingValidationHook',
     'SeededEpochsHook',
     'UnreadableImagesHook',
+    'load_checkpoint',
 ]

@@ -1,6 +1,6 @@
 """Log the losses of all processes."""
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -11,7 +11,7 @@ from mmpretrain.registry import HOOKS
 
 @HOOKS.register_module()
 class AverageLossesHook(Hook):
-    """Average the logged losses over the processes; the host logs those of the first process alone.
+    """Average the logged losses over the processes; MMEngine logs those of the first process alone.
 
     The average is what the training descends: gradients are averaged over processes as well. A loss that is a mean over
     images, such as the reconstruction, then reads as in one process with the whole batch; the asymmetric loss, a sum
@@ -19,11 +19,11 @@ class AverageLossesHook(Hook):
     of processes.
     """
 
-    # Before the host's RuntimeInfoHook, which takes the losses over into the log.
+    # Before MMEngine's RuntimeInfoHook, which takes the losses over into the log.
     priority = 'HIGHEST'
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, torch.Tensor]] = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
     ) -> None:
         """Average the outputs of an iteration in place.
 

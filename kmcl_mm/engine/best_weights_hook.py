@@ -1,33 +1,33 @@
 """Keep the better of the raw and the averaged weights."""
 
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from ..files import remove_unfinished, written_whole
+from ..files import atomic_write, remove_unfinished
 from .pending_validation_hook import VALIDATED_KEY
 
 
 @HOOKS.register_module()
 class BestWeightsHook(CheckpointHook):
-    """The host's ``CheckpointHook``, whose best checkpoint holds the raw or the averaged weights, whichever are better.
+    """MMEngine's ``CheckpointHook``, whose best checkpoint holds the raw or the averaged weights, whichever are better.
 
-    With the host's ``EMAHook(evaluate_on_ema=True, evaluate_on_origin=True)`` both are evaluated, but the host compares
+    With MMEngine's ``EMAHook(evaluate_on_ema=True, evaluate_on_origin=True)`` both are evaluated, but MMEngine compares
     and saves the averaged ones only. Here the better metric of the two counts, and the best checkpoint's ``state_dict``
     holds the weights that reached it, alone; ``meta['weights']`` says which: 'raw' or 'ema'. The checkpoints to resume
-    from are the host's. Without an ``EMAHook`` the best checkpoint is the host's. A test of a checkpoint that has both
-    sets of weights tests both, as the host does; of one that has a single set, it tests that one.
+    from are MMEngine's. Without an ``EMAHook`` the best checkpoint is MMEngine's. A test of a checkpoint that has both
+    sets of weights tests both, as MMEngine does; of one that has a single set, it tests that one.
 
     A checkpoint, and the file ``last_checkpoint``, is written whole or not at all, and an older one is removed only
-    after the newer one is on the disk; the host removes it before. So there is one to go on from at any moment.
+    after the newer one is on the disk; MMEngine removes it before. So there is one to go on from at any moment.
 
     Args:
         save_best: Name of the metric that decides, 'auto' for the first one, or None for no best checkpoint.
-        **kwargs: The host's arguments: ``interval``, ``rule``, ``max_keep_ckpts`` and so on.
+        **kwargs: MMEngine's arguments: ``interval``, ``rule``, ``max_keep_ckpts`` and so on.
 
     Raises:
         ValueError: ``save_best`` is not a single name.
@@ -35,19 +35,19 @@ class BestWeightsHook(CheckpointHook):
     Source: the published recipe evaluates both and keeps the better.
     """
 
-    best_ckpt_path: Optional[str]
+    best_ckpt_path: str | None
 
-    def __init__(self, *args: Any, save_best: Optional[str] = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, save_best: str | None = None, **kwargs: Any) -> None:
         if not (save_best is None or isinstance(save_best, str)):
             raise ValueError(
                 'Expected argument `save_best` to be the name of one metric, which decides between the raw '
                 f'and the averaged weights, but got {save_best!r}.'
             )
         super().__init__(*args, save_best=save_best, **kwargs)
-        self._weights_to_save: Optional[str] = None
-        self._best_so_far: Optional[str] = None
+        self._weights_to_save: str | None = None
+        self._best_so_far: str | None = None
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Reduce a best checkpoint to the better weights. The ``EMAHook`` has put the averaged ones first by now.
 
         Args:
@@ -61,7 +61,7 @@ class BestWeightsHook(CheckpointHook):
             checkpoint['state_dict'] = {name: raw_weights[f'module.{name}'] for name in checkpoint['state_dict']}
         checkpoint['meta'] = dict(checkpoint['meta'], weights=self._weights_to_save)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Let a test of a checkpoint with one set of weights, such as the best one, look at the images once.
 
         Args:
@@ -82,13 +82,13 @@ class BestWeightsHook(CheckpointHook):
         """
         super().before_train(runner)
         if runner._resume:
-            # The host writes a new best score into the last checkpoint, if it knows of one.
+            # MMEngine writes a new best score into the last checkpoint, if it knows of one.
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
         if is_main_process():
             for folder in {str(runner.work_dir), str(self.out_dir)}:
                 remove_unfinished(folder)
 
-    def after_val_epoch(self, runner: Runner, metrics: Dict[str, float]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Save the best weights, and that this epoch has been validated.
 
         Args:
@@ -98,7 +98,7 @@ class BestWeightsHook(CheckpointHook):
         runner.message_hub.update_info(VALIDATED_KEY, runner.epoch)
         super().after_val_epoch(runner, metrics)
 
-    def _save_best_checkpoint(self, runner: Runner, metrics: Dict[str, float]) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
         if not self.save_best:
             return
         if 'auto' in self.key_indicators:
@@ -109,7 +109,7 @@ class BestWeightsHook(CheckpointHook):
             raw_is_better = self.is_better_than[key](raw.current(), metrics[key])
             self._weights_to_save = 'raw' if raw_is_better else 'ema'
             metrics = dict(metrics, **{key: raw.current() if raw_is_better else metrics[key]})
-        # The host would remove the best checkpoint so far before it writes the new one.
+        # MMEngine would remove the best checkpoint so far before it writes the new one.
         self._best_so_far, self.best_ckpt_path = self.best_ckpt_path, None
         try:
             super()._save_best_checkpoint(runner, metrics)
@@ -126,8 +126,8 @@ class BestWeightsHook(CheckpointHook):
         elif former not in (None, self.best_ckpt_path):
             self._remove(former)
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Dict[str, Any]) -> None:
-        # The host calls this for the checkpoint to resume from, also at the end of _save_best_checkpoint.
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        # MMEngine calls this for the checkpoint to resume from, also at the end of _save_best_checkpoint.
         self._weights_to_save = None
         if self._best_so_far is not None:
             # Once this checkpoint is written, none knows the former best one.
@@ -136,7 +136,7 @@ class BestWeightsHook(CheckpointHook):
         present = kept if step in kept else [*kept, step]
         if self.max_keep_ckpts > 0:
             # All that are there when this one is written: if the process is killed before it removes the oldest, the
-            # resumed one does, as the host looks at these numbers.
+            # resumed one does, as MMEngine looks at these numbers.
             runner.message_hub.update_info('keep_ckpt_ids', present)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -153,8 +153,8 @@ class BestWeightsHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            with written_whole(Path(runner.work_dir, 'last_checkpoint')) as unfinished:
-                unfinished.write_text(self.last_ckpt)
+            with atomic_write(Path(runner.work_dir, 'last_checkpoint')) as unfinished:
+                unfinished.write_text(self.last_ckpt, encoding='utf-8')
         if self.max_keep_ckpts > 0:
             for outdated in present[: -self.max_keep_ckpts]:
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated)))

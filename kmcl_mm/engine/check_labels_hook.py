@@ -1,11 +1,10 @@
 """Refuse a training or test whose parts do not agree on the labels."""
 
-from typing import Dict, Tuple
-
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
+
+from .unwrapping import unwrap
 
 
 @HOOKS.register_module()
@@ -39,7 +38,7 @@ class CheckLabelsHook(Hook):
                     f'Expected the {split} data set to have the classes of the {first} data set in the same order, '
                     f'{names}, but got {other_names}. Give all splits the same metainfo=dict(classes=(...)).'
                 )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         for part, owner in (('model.head', 'head'), ('data_preprocessor', 'data_preprocessor')):
             number = getattr(getattr(model, owner, None), 'num_classes', None)
             if number not in (None, len(names)):
@@ -50,7 +49,7 @@ class CheckLabelsHook(Hook):
                 )
 
 
-def _classes_of_splits(runner: Runner) -> Dict[str, Tuple[str, ...]]:
+def _classes_of_splits(runner: Runner) -> dict[str, tuple[str, ...]]:
     """Class names of each data set that the runner has built and that knows them."""
     loops = dict(training=runner._train_loop, validation=runner._val_loop, test=runner._test_loop)
     classes = {}

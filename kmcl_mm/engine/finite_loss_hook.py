@@ -2,19 +2,19 @@
 
 import logging
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce, all_reduce_params, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ..functional.checks import check_at_least, check_choice
+from ..checks import check_at_least, check_choice
+from .unwrapping import unwrap
 
 ACTIONS = ('stop', 'skip')
 
@@ -25,8 +25,8 @@ class FiniteLossHook(Hook):
 
     All processes do the same, whichever of them has the loss. 'stop' raises before a checkpoint or the averaged weights
     have seen the step. 'skip' trains as if the batch were not there: no backward pass, no step, and buffers such as the
-    running statistics of norm layers stay as they were. It looks at the losses before the backward pass, for which an
-    accelerator has to be waited for once more in each iteration.
+    running statistics of norm layers stay as they were; accumulated gradients are stepped with as many batches as there
+    are. The losses are looked at together, which waits for an accelerator once per iteration.
 
     Finite losses whose gradients overflow are not looked at: with mixed precision the loss scaler skips such a step and
     lowers its scale. A checkpoint whose weights are not finite is not written, whatever made them so.
@@ -68,12 +68,12 @@ class FiniteLossHook(Hook):
                 'Expected a training with one optimiser for FiniteLossHook(action="skip"), but got an '
                 'OptimWrapperDict. Set action="stop".'
             )
-        model = _without_wrapper(runner.model)
+        model = unwrap(runner.model)
         self._buffers = list(model.buffers())
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
         parse_losses, update_params = model.parse_losses, runner.optim_wrapper.update_params
 
-        def parse_and_check(losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        def parse_and_check(losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             total, parts = parse_losses(losses)
             self._is_skipping = self._is_wrong(parts)
             if self._is_skipping:
@@ -83,7 +83,9 @@ class FiniteLossHook(Hook):
             return total, parts
 
         def update_unless_skipping(*args: Any, **kwargs: Any) -> None:
-            if not self._is_skipping:
+            if self._is_skipping:
+                _leave_batch_out(runner.optim_wrapper)
+            else:
                 update_params(*args, **kwargs)
 
         model.parse_losses, runner.optim_wrapper.update_params = parse_and_check, update_unless_skipping
@@ -95,7 +97,7 @@ class FiniteLossHook(Hook):
             runner: The runner.
         """
         if self.action == 'skip':
-            del _without_wrapper(runner.model).parse_losses, runner.optim_wrapper.update_params
+            del unwrap(runner.model).parse_losses, runner.optim_wrapper.update_params
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Remember the batch, and the buffers, if it may be skipped.
@@ -110,7 +112,7 @@ class FiniteLossHook(Hook):
             _copy(self._buffers, to=self._buffers_before)
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, Any]] = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Stop if a loss of this iteration is not finite.
 
@@ -131,7 +133,7 @@ class FiniteLossHook(Hook):
                 'out: --cfg-options default_hooks.finite_loss.action=skip'
             )
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse to write weights that are not finite.
 
         Args:
@@ -142,21 +144,24 @@ class FiniteLossHook(Hook):
             FloatingPointError: A weight or buffer is not finite.
         """
         for name, tensor in checkpoint.get('state_dict', {}).items():
-            if not tensor.isfinite().all():
+            if isinstance(tensor, Tensor) and not tensor.isfinite().all():
                 raise FloatingPointError(
                     f'Expected finite weights to save, but {name} is not. The checkpoint is not written, and the '
                     'training stops; an earlier one is as it was. Start again with a lower rate '
                     '(param_scheduler.eta_max).'
                 )
 
-    def _is_wrong(self, losses: Dict[str, Any]) -> bool:
+    def _is_wrong(self, losses: dict[str, Any]) -> bool:
         """Whether a loss of any process is not finite."""
-        is_wrong = torch.tensor(float(bool(_not_finite(losses))))
+        values = [torch.as_tensor(value) for value in _losses_in(losses).values()]
+        if not values:
+            return False
+        is_wrong = 1 - torch.stack([value.detach().isfinite().all() for value in values]).all().float()
         if get_world_size() > 1:
             all_reduce(is_wrong, op='max')
         return bool(is_wrong)
 
-    def _skip(self, runner: Runner, losses: Dict[str, Any]) -> None:
+    def _skip(self, runner: Runner, losses: dict[str, Any]) -> None:
         message = self._describe(runner, losses)
         self._skips_in_a_row += 1
         if self._skips_in_a_row > self.max_skips:
@@ -167,7 +172,7 @@ class FiniteLossHook(Hook):
         # An error, as processes other than the first show nothing less.
         print_log(f'{message}\nThis batch is skipped.', logger='current', level=logging.ERROR)
 
-    def _describe(self, runner: Runner, losses: Dict[str, Any]) -> str:
+    def _describe(self, runner: Runner, losses: dict[str, Any]) -> str:
         """What is not finite, and where."""
         wrong = _not_finite(losses)
         parts = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
@@ -179,22 +184,51 @@ class FiniteLossHook(Hook):
         )
 
 
-def _not_finite(losses: Dict[str, Any]) -> Dict[str, float]:
-    """The losses that are not finite. As in the host, what has 'loss' in its name is one."""
-    values = {name: torch.as_tensor(value).detach().item() for name, value in losses.items() if 'loss' in name}
+def _not_finite(losses: dict[str, Any]) -> dict[str, float]:
+    """The losses that are not finite."""
+    values = {name: torch.as_tensor(value).item() for name, value in _losses_in(losses).items()}
     return {name: value for name, value in values.items() if not math.isfinite(value)}
 
 
-def _without_wrapper(model: BaseModel) -> BaseModel:
-    return model.module if is_model_wrapper(model) else model
+def _losses_in(outputs: dict[str, Any]) -> dict[str, Any]:
+    """As in MMEngine, what has 'loss' in its name is one."""
+    return {name: value for name, value in outputs.items() if 'loss' in name}
 
 
-def _copy(tensors: List[Tensor], to: List[Tensor]) -> None:
+def _leave_batch_out(optim_wrapper: OptimWrapper) -> None:
+    """Let accumulated gradients be those of a training that is one batch shorter.
+
+    MMEngine divides each batch's loss by the number of batches in its step, which is smaller in the last step. The
+    gradients so far are scaled if that number changes, and stepped if there is no batch left.
+    """
+    pending = optim_wrapper._inner_count % optim_wrapper._accumulative_counts
+    first = optim_wrapper._inner_count - pending
+    before = _batches_in_step(optim_wrapper, first)
+    optim_wrapper._max_counts -= 1
+    optim_wrapper._remainder_counts = optim_wrapper._max_counts % optim_wrapper._accumulative_counts
+    if not pending:
+        return
+    groups = optim_wrapper.optimizer.param_groups
+    gradients = [weight.grad for group in groups for weight in group['params'] if weight.grad is not None]
+    torch._foreach_mul_(gradients, before / _batches_in_step(optim_wrapper, first))
+    if optim_wrapper._inner_count == optim_wrapper._max_counts:
+        # Processes exchange gradients with the last batch of a step, which has been left out.
+        all_reduce_params(gradients, op='mean')
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
+
+
+def _batches_in_step(optim_wrapper: OptimWrapper, first: int) -> int:
+    """Number of batches in the step whose first batch this is."""
+    return min(optim_wrapper._accumulative_counts, optim_wrapper._max_counts - first)
+
+
+def _copy(tensors: list[Tensor], to: list[Tensor]) -> None:
     for source, target in zip(tensors, to):
         target.copy_(source)
 
 
-def _names(data_batch: Any) -> List[str]:
+def _names(data_batch: Any) -> list[str]:
     """Paths of the images, or their indices in the data set where there are no paths."""
     samples = data_batch.get('data_samples', []) if isinstance(data_batch, dict) else []
     return [str(sample.get('img_path', f'index {sample.get("sample_idx", "unknown")}')) for sample in samples]

@@ -1,15 +1,17 @@
 """Predict with the thresholds that were fitted for a checkpoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from ..files import written_whole
+from ..files import atomic_write
+from .unwrapping import unwrap
 
 # Where a checkpoint's ``meta`` has the thresholds: a dict of label names and numbers.
 THRESHOLDS_KEY = 'thresholds'
@@ -24,7 +26,7 @@ class FittedThresholdsHook(Hook):
     checkpoint takes no notice of them.
     """
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Hand the thresholds to the head.
 
         Args:
@@ -36,17 +38,15 @@ class FittedThresholdsHook(Hook):
         """
         if isinstance(runner._train_loop, BaseLoop):
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        use_fitted_thresholds(model, checkpoint, runner.test_loop.dataloader.dataset.metainfo.get('classes'))
+        classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
+        use_fitted_thresholds(unwrap(runner.model), checkpoint, classes)
 
 
-def use_fitted_thresholds(
-    model: BaseModel, checkpoint: Dict[str, Any], classes: Optional[Sequence[str]] = None
-) -> bool:
+def use_fitted_thresholds(model: BaseModel, checkpoint: dict[str, Any], classes: Sequence[str] | None = None) -> bool:
     """Let a model predict with the thresholds in a checkpoint's meta data.
 
     Args:
-        model: The classifier; its head's ``thr`` becomes a tensor (K,).
+        model: The classifier; its head's ``thr`` becomes a buffer (K,) that is not in the state_dict.
         checkpoint: The checkpoint; without thresholds the model stays as it is.
         classes: Names of the labels that are wanted. Default: those of the checkpoint's training.
 
@@ -73,7 +73,9 @@ def use_fitted_thresholds(
             f'{list(thresholds)}. Fit them again with tools/fit_thresholds.py.'
         )
     device = next(model.parameters()).device
-    model.head.thr = torch.tensor(list(thresholds.values()), device=device)
+    del model.head.thr
+    # A buffer moves with the model; checkpoints have the thresholds in their meta data.
+    model.head.register_buffer('thr', torch.tensor(list(thresholds.values()), device=device), persistent=False)
     return True
 
 
@@ -82,7 +84,7 @@ def _is_threshold(value: Any) -> bool:
 
 
 def save_with_thresholds(
-    checkpoint: Dict[str, Any], classes: Sequence[str], thresholds: torch.Tensor, path: Union[str, Path]
+    checkpoint: dict[str, Any], classes: Sequence[str], thresholds: torch.Tensor, path: str | Path
 ) -> None:
     """Write a checkpoint with thresholds in its meta data; the file is there whole or not at all.
 
@@ -93,5 +95,5 @@ def save_with_thresholds(
         path: The file to write, or to replace.
     """
     meta = dict(checkpoint.get('meta') or {}, **{THRESHOLDS_KEY: dict(zip(classes, thresholds.tolist()))})
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         torch.save(dict(checkpoint, meta=meta), unfinished)

@@ -5,9 +5,10 @@ that place by hooks, for any data set, and wrap each other.
 """
 
 import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset
 from ..errors import UnreadableImageError
 
 
-def items_of(dataset: Dataset) -> Callable[[Sequence[int]], List]:
+def items_of(dataset: Dataset) -> Callable[[Sequence[int]], list]:
     """What a loader would call for the items of a batch.
 
     Args:
@@ -39,7 +40,7 @@ class PlainItems:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def __call__(self, indices: Sequence[int]) -> List:
+    def __call__(self, indices: Sequence[int]) -> list:
         """Get the items at these indices."""
         return [self.dataset[index] for index in indices]
 
@@ -56,12 +57,12 @@ class SeededItems:
         epoch: The epoch (), int64, in memory that workers share.
     """
 
-    def __init__(self, items: Callable[[Sequence[int]], List], seed: int, epoch: Tensor) -> None:
+    def __init__(self, items: Callable[[Sequence[int]], list], seed: int, epoch: Tensor) -> None:
         self.items = items
         self.seed = seed
         self.epoch = epoch
 
-    def __call__(self, indices: Sequence[int]) -> List:
+    def __call__(self, indices: Sequence[int]) -> list:
         """Get the items at these indices."""
         with _generators_kept():
             return [self._item(index) for index in indices]
@@ -87,7 +88,7 @@ class ReadableItems:
     """
 
     def __init__(
-        self, items: Callable[[Sequence[int]], List], number: int, max_skips: int, epoch: Tensor, record: Path
+        self, items: Callable[[Sequence[int]], list], number: int, max_skips: int, epoch: Tensor, record: Path
     ) -> None:
         self.items = items
         self.number = number
@@ -95,7 +96,7 @@ class ReadableItems:
         self.epoch = epoch
         self.record = record
 
-    def __call__(self, indices: Sequence[int]) -> List:
+    def __call__(self, indices: Sequence[int]) -> list:
         """Get the items at these indices."""
         return [self._item(index) for index in indices]
 
@@ -115,7 +116,7 @@ class ReadableItems:
             file.write(line.encode(errors='backslashreplace'))
 
 
-def seeds(seed: int, epoch: int, part: int) -> List[int]:
+def seeds(seed: int, epoch: int, part: int) -> list[int]:
     """Four seeds of 32 bits that have nothing to do with those of another seed, epoch or part.
 
     Args:

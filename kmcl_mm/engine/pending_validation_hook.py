@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
-# Where a checkpoint's log has the last epoch whose validation is in it. The host prints what begins with 'val'.
+# Where a checkpoint's log has the last epoch whose validation is in it. MMEngine prints what begins with 'val'.
 VALIDATED_KEY = 'last_validated_epoch'
 
 
@@ -12,12 +12,12 @@ VALIDATED_KEY = 'last_validated_epoch'
 class PendingValidationHook(Hook):
     """Validate the epoch that a training is resumed from, if it was killed before the end of that validation.
 
-    The host writes its checkpoint before an epoch's validation and goes on with the next epoch when it is resumed, so
+    MMEngine writes its checkpoint before an epoch's validation and goes on with the next epoch when it is resumed, so
     that the weights of this epoch are never compared with the best so far. An epoch whose validation found nothing
     better is validated once more, with the same result.
     """
 
-    # After the host's CheckpointHook has found out what it saved so far.
+    # After MMEngine's CheckpointHook has found out what it saved so far.
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:

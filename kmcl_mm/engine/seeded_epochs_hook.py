@@ -2,7 +2,7 @@
 
 import logging
 import random
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class SeededEpochsHook(Hook):
     ``randomness.seed`` is None.
 
     Transforms with generators of their own are not reached, nor are trainings by iterations, nor those with another
-    sampler than the host's ``DefaultSampler``, which may take an image more than once in an epoch.
+    sampler than MMEngine's ``DefaultSampler``, which may take an image more than once in an epoch.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -88,7 +88,7 @@ class SeededEpochsHook(Hook):
             self._dataset.__dict__.pop('__getitems__', None)
 
 
-def _why_not(runner: Runner) -> Optional[str]:
+def _why_not(runner: Runner) -> str | None:
     """Why a training's random numbers are left as they are, or None."""
     if not isinstance(runner.train_loop, EpochBasedTrainLoop):
         return 'the training is not one of epochs'
@@ -98,7 +98,7 @@ def _why_not(runner: Runner) -> Optional[str]:
 
 
 def _keep_order(runner: Runner) -> None:
-    """Go on with the sampler's seed of the training that is resumed: the host draws another where none is set."""
+    """Go on with the sampler's seed of the training that is resumed: MMEngine draws another where none is set."""
     sampler = runner.train_dataloader.sampler
     known = runner.message_hub.runtime_info
     if runner._resume and _SAMPLER_SEED_KEY in known:

@@ -1,4 +1,4 @@
-"""Stop at an image that cannot be read, or train without it and tell."""
+"""Stop at an image that cannot be read, or skip it and report it."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ..functional.checks import check_at_least, check_choice
+from ..checks import check_at_least, check_choice
 from .finite_loss_hook import ACTIONS
 from .items import ReadableItems, items_of
 
@@ -53,7 +53,7 @@ class UnreadableImagesHook(Hook):
         self._record = Path(runner.work_dir, _RECORD)
         if is_main_process():
             # A training that starts anew has skipped nothing.
-            self._record.touch() if runner.epoch else self._record.write_text('')
+            self._record.touch() if runner.epoch else self._record.write_text('', encoding='utf-8')
         barrier()
         # Another machine may have a folder of its own.
         self._record.touch()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.distributed import init_process_group
 
 from kmcl_mm.engine import AverageBuffersHook
-from kmcl_mm.host import leave_process_group
+from kmcl_mm.engine.runner import leave_process_group
 
 
 def runner_with_average():

@@ -2,7 +2,7 @@ import torch
 from torch.distributed import init_process_group
 
 from kmcl_mm.engine import AverageLossesHook
-from kmcl_mm.host import leave_process_group
+from kmcl_mm.engine.runner import leave_process_group
 
 
 def _average(rank, folder):

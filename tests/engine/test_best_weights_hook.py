@@ -1,17 +1,19 @@
 """The hook in a real training of a model of one weight, whose metric is how near the weight is to a goal."""
 
 import errno
+import os
+import socket
+import subprocess
 
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.fileio import LocalBackend
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from kmcl_mm.engine import BestWeightsHook
+from kmcl_mm.engine import BestWeightsHook, KMCLRunner
 
 EMA = dict(type='EMAHook', momentum=0.5, evaluate_on_ema=True, evaluate_on_origin=True)
 
@@ -43,7 +45,7 @@ class Nearness(BaseMetric):
 def train(work_dir, moves, goal, ema=True, **hook):
     loader = DataLoader([dict(inputs=torch.zeros(1))])
     hook = dict(dict(type='BestWeightsHook', save_best='nearness', rule='greater'), **hook)
-    runner = Runner(
+    runner = KMCLRunner(
         model=OneWeight(moves),
         work_dir=str(work_dir),
         train_dataloader=loader,
@@ -102,7 +104,7 @@ def test_each_set_of_weights_is_tested_once(tmp_path, monkeypatch, name, expecte
     train(tmp_path / 'train', [1, 1, 1], goal=3)
     calls = []
     monkeypatch.setattr(Nearness, 'compute_metrics', lambda self, results: calls.append(results) or dict(nearness=0.0))
-    Runner(
+    KMCLRunner(
         model=OneWeight([]),
         work_dir=str(tmp_path / 'test'),
         test_dataloader=DataLoader([dict(inputs=torch.zeros(1))]),
@@ -164,8 +166,12 @@ def test_at_any_moment_there_is_a_whole_one(tmp_path, monkeypatch, keep):
     assert len(seen) == (4 if keep == 1 else 3) and all(seen)
 
 
-def test_what_a_killed_training_left_is_removed(tmp_path):
+def test_what_a_killed_training_left_is_removed_and_nothing_of_a_living_process(tmp_path):
+    ended = subprocess.Popen(['true'])
+    ended.wait()
+    own, other = (f'.unfinished_{process}@{socket.gethostname()}@epoch_1.pth' for process in (ended.pid, os.getppid()))
     (tmp_path / 'run').mkdir()
-    (tmp_path / 'run/.unfinished_1_epoch_1.pth').write_text('half')
+    for name in (own, other):
+        (tmp_path / 'run' / name).write_text('half')
     train(tmp_path / 'run', [1, 1, 1], goal=3, interval=1, max_keep_ckpts=1)
-    assert not any(name.startswith('.') for name in names(tmp_path / 'run'))
+    assert [name for name in names(tmp_path / 'run') if name.startswith('.')] == [other]

@@ -15,7 +15,7 @@ from torch import distributed, nn
 from torch.utils.data import DataLoader
 
 from kmcl_mm.engine import FiniteLossHook, finite_loss_hook
-from kmcl_mm.host import leave_process_group
+from kmcl_mm.engine.runner import leave_process_group
 
 GOOD = [0.5, 2.0, -1.0]
 
@@ -31,7 +31,7 @@ class Network(BaseModel):
 
     def forward(self, inputs, data_samples=None, mode='loss'):
         output = self.linear(self.norm(inputs)).float()
-        self.seen.append({name: part.detach().clone() for name, part in self.state_dict().items()})
+        self.seen.append({name: part.detach().clone() for name, part in self.named_parameters()})
         return dict(loss_asl=output.square().sum(), loss_contrastive=(output * inputs[:, :1].exp()).sum())
 
 
@@ -130,6 +130,22 @@ def test_accumulated_gradients_do_without_a_bad_batch(tmp_path, position):
     torch.testing.assert_close(skipped.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('counts', [2, 3])
+@pytest.mark.parametrize('number', [3, 4, 5])
+@pytest.mark.parametrize('position', range(6))
+def test_no_accumulated_gradient_is_left_over(tmp_path, counts, number, position):
+    """The last step has as many batches as there are, also where the last batch is the bad one."""
+    accumulate = dict(optimizer=dict(type='SGD', lr=0.1), accumulative_counts=counts)
+    values = [0.5, -0.25, 1.0, 0.75, -0.5][:number]
+    if position > number:
+        return
+    bad = [*values[:position], math.nan, *values[position:]]
+    skipped = train(tmp_path / 'with', bad, optim_wrapper=dict(accumulate), action='skip')
+    plain = train(tmp_path / 'without', values, optim_wrapper=dict(accumulate), action='skip')
+    torch.testing.assert_close(skipped.model.state_dict(), plain.model.state_dict(), rtol=1e-6, atol=1e-7)
+    assert all(weight.grad is None for weight in skipped.model.parameters())
+
+
 def test_clipped_gradients_of_a_bad_batch_move_nothing(tmp_path):
     """Clipping by value makes an infinite gradient finite: looking at the gradients would be too late."""
     clip = dict(optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(type='value', clip_value=1.0))
@@ -153,6 +169,26 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with pytest.raises(FloatingPointError, match=r'finite weights.*The checkpoint is not written.*eta_max'):
         train(tmp_path, GOOD, optim_wrapper=broken)
     assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_state_dict_may_hold_more_than_tensors():
+    """A module's extra state may be anything."""
+    state_dict = dict(weight=torch.ones(1), _extra_state=dict(version=2))
+    FiniteLossHook().before_save_checkpoint(None, dict(state_dict=state_dict))
+    state_dict['weight'] = torch.tensor([math.inf])
+    with pytest.raises(FloatingPointError, match='weight'):
+        FiniteLossHook().before_save_checkpoint(None, dict(state_dict=state_dict))
+
+
+def test_the_losses_are_waited_for_once_an_iteration(monkeypatch):
+    """Each `bool` or `item` of a tensor is a wait where it is on a GPU."""
+    waits = []
+    for name in ('__bool__', 'item', '__float__', 'tolist'):
+        wait = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, wait=wait: waits.append(1) or wait(self))
+    losses = {f'loss_{part}': torch.tensor(1.0) for part in 'abcd'}
+    FiniteLossHook().after_train_iter(SimpleNamespace(iter=0), 0, outputs=losses)
+    assert len(waits) == 1
 
 
 def test_the_model_and_the_optimiser_are_left_as_they_came(tmp_path):

@@ -3,11 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from mmengine.runner import Runner
 
-from kmcl_mm.engine import UnreadableImagesHook
+from kmcl_mm.engine import KMCLRunner, UnreadableImagesHook
 from kmcl_mm.errors import UnreadableImageError
-from kmcl_mm.host import fit_to_machine
 from tests.kill_training import short_config
 
 
@@ -43,7 +41,6 @@ def config(pictures, work_dir, workers=0, **settings):
         )
     cfg.merge_from_dict({'model.head.num_classes': 2, 'data_preprocessor.num_classes': 2, **settings})
     cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
-    fit_to_machine(cfg)
     return cfg
 
 
@@ -54,14 +51,14 @@ def log_of(work_dir):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_by_default_the_training_stops_with_the_path(pictures, tmp_path, workers):
     with pytest.raises(UnreadableImageError, match=r'Expected .*images.[389]\.jpg to be an image'):
-        Runner.from_cfg(config(pictures, tmp_path / f'stops_{workers}', workers)).train()
+        KMCLRunner.from_cfg(config(pictures, tmp_path / f'stops_{workers}', workers)).train()
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_skipped_images_are_counted_and_listed_at_the_end(pictures, tmp_path, workers):
     work_dir = tmp_path / f'skips_{workers}'
     settings = {'default_hooks.unreadable_images.action': 'skip'}
-    runner = Runner.from_cfg(config(pictures, work_dir, workers, **settings))
+    runner = KMCLRunner.from_cfg(config(pictures, work_dir, workers, **settings))
     runner.train()
     # Each of the three in both epochs, and the draws of another image that met one of them again.
     rows = [line.split('\t') for line in (work_dir / 'unreadable_images.tsv').read_text().splitlines()]
@@ -77,14 +74,14 @@ def test_validation_never_skips(pictures, tmp_path):
     (pictures / 'images/1.jpg').write_bytes(b'')
     settings = {'default_hooks.unreadable_images.action': 'skip'}
     with pytest.raises(UnreadableImageError, match=r'1\.jpg'):
-        Runner.from_cfg(config(pictures, tmp_path / 'validates', **settings)).train()
+        KMCLRunner.from_cfg(config(pictures, tmp_path / 'validates', **settings)).train()
 
 
 def test_a_training_without_broken_images_says_nothing(pictures, tmp_path):
     cfg = config(pictures, tmp_path / 'sound', **{'default_hooks.unreadable_images.action': 'skip'})
     cfg.train_dataloader.dataset.ann_file = 'val.csv'
     cfg.train_dataloader.batch_size, cfg.param_scheduler.pct_start = 2, 0.5
-    Runner.from_cfg(cfg).train()
+    KMCLRunner.from_cfg(cfg).train()
     assert 'could not be read' not in log_of(tmp_path / 'sound')
 
 

@@ -1,0 +1,275 @@
+"""MMEngine's runner with safe checkpoints, on GPUs or without one."""
+
+import atexit
+import copy
+import gc
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS, RUNNERS
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..files import atomic_write
+from .checkpoint import damage_message, has_damage, load_checkpoint
+from .whole_checkpoints import newest_whole_checkpoint
+
+# Devices that MMEngine's launcher, model wrapper and mixed precision do not drive.
+_DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
+
+
+@RUNNERS.register_module()
+class KMCLRunner(Runner):
+    """MMEngine's ``Runner``, for ``runner_type = 'KMCLRunner'`` in a configuration.
+
+    What it adds, to its own trainings and tests only:
+
+    - Checkpoints are loaded without running code from them (:func:`kmcl_mm.engine.checkpoint.load_checkpoint`), and
+      written whole or not at all. ``resume=True`` goes on from the newest one that is whole.
+    - Without a GPU several processes talk by gloo, and mixed precision is left out, with a warning. The group of these
+      processes is left before Python ends: threads of gloo that outlive it can abort the process.
+    - ``channels_last = True`` in the configuration lays the weights of convolutions out channels last before the model
+      is wrapped; their feature maps follow. The numbers are the same but for rounding. Depthwise convolutions are
+      faster so on a CPU, and mixed precision is on a GPU.
+    - ``num_workers=0`` and ``persistent_workers`` go together.
+
+    Args:
+        *args: MMEngine's arguments.
+        **kwargs: MMEngine's arguments.
+
+    Raises:
+        ValueError: A launcher other than 'none' and 'pytorch' without a GPU; a training too short for its schedule; or
+            a checkpoint that is damaged or could run code.
+        ConnectionError: Pretrained weights of the backbone cannot be fetched.
+    """
+
+    # The checkpoint whose checksums have been compared with its content.
+    _whole_checkpoint: str | None = None
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes and their group.
+
+        Args:
+            env_cfg: ``cudnn_benchmark``, ``mp_cfg``, ``dist_cfg`` and so on, as MMEngine takes them.
+
+        Raises:
+            ValueError: A launcher other than 'none' and 'pytorch' without a GPU.
+        """
+        without_launcher = get_device() in _DEVICES_WITHOUT_LAUNCHER
+        if self.distributed and without_launcher and not torch.distributed.is_initialized():
+            if self.launcher != 'pytorch':
+                raise ValueError(f'Without a GPU --launcher must be none or pytorch, but got {self.launcher}.')
+            seconds = env_cfg.get('dist_cfg', {}).get('timeout')
+            torch.distributed.init_process_group('gloo', timeout=seconds and timedelta(seconds=seconds))
+            # Not on GPUs: where one process has failed, leaving a group of NCCL would wait for the others.
+            atexit.register(leave_process_group)
+        super().setup_env(env_cfg)
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model.
+
+        Args:
+            model: The model or its configuration.
+
+        Returns:
+            The model.
+
+        Raises:
+            ConnectionError: Pretrained weights of the backbone cannot be fetched.
+        """
+        try:
+            return super().build_model(model)
+        except Exception as error:
+            if type(error).__module__.partition('.')[0] not in ('huggingface_hub', 'httpx', 'requests', 'urllib'):
+                raise
+            raise ConnectionError(
+                f'The pretrained weights of the backbone cannot be fetched: {error}\nWithout a network give them as a '
+                'file, --cfg-options model.backbone.pretrained=False model.backbone.checkpoint_path=FILE, or train '
+                'from scratch with model.backbone.pretrained=False alone.'
+            ) from error
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Lay the model out and, in a distributed training, wrap it.
+
+        Args:
+            model_wrapper_cfg: The wrapper's configuration, or None for MMEngine's default.
+            model: The model.
+
+        Returns:
+            The model, wrapped where there are several processes.
+        """
+        if self.cfg.get('channels_last'):
+            model.to(memory_format=torch.channels_last)
+        if self.distributed and not is_model_wrapper(model) and get_device() in _DEVICES_WITHOUT_LAUNCHER:
+            # MMEngine's default names a GPU.
+            if model_wrapper_cfg is None:
+                find_unused = self.cfg.get('find_unused_parameters', False)
+                model_wrapper_cfg = dict(broadcast_buffers=False, find_unused_parameters=find_unused)
+            model_wrapper_cfg = dict(model_wrapper_cfg, device_ids=None)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Build the optimizer wrapper, without mixed precision where there is no GPU.
+
+        Args:
+            optim_wrapper: The wrapper or its configuration.
+
+        Returns:
+            The wrapper.
+        """
+        if isinstance(optim_wrapper, dict) and get_device() in _DEVICES_WITHOUT_LAUNCHER:
+            kind = optim_wrapper.get('type', 'OptimWrapper')
+            kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+            if kind is AmpOptimWrapper:
+                self.logger.warning('There is no GPU: training without mixed precision.')
+                amp_settings = ('loss_scale', 'dtype', 'use_fsdp')
+                optim_wrapper = {key: value for key, value in optim_wrapper.items() if key not in amp_settings}
+                optim_wrapper['type'] = OptimWrapper
+        return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedules.
+
+        Args:
+            scheduler: Their configurations.
+
+        Returns:
+            The schedules.
+
+        Raises:
+            ValueError: The training has too few steps for OneCycle.
+        """
+        try:
+            return super().build_param_scheduler(scheduler)
+        except ZeroDivisionError as error:
+            raise ValueError(
+                'The training is too short: the learning rate would rise for a single step. Train for more epochs '
+                '(train_cfg.max_epochs and param_scheduler.end), with a smaller train_dataloader.batch_size, or with '
+                'another param_scheduler.pct_start.'
+            ) from error
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
+        """Build a data loader. torch refuses ``persistent_workers`` without workers, so they are left out then.
+
+        Args:
+            dataloader: The loader or its configuration.
+            seed: Seed of its workers.
+            diff_rank_seed: Whether each process has a seed of its own.
+
+        Returns:
+            The loader.
+        """
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
+            dataloader = copy.deepcopy(dataloader)
+            dataloader['persistent_workers'] = False
+        return Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+
+    def load_or_resume(self) -> None:
+        """Load or resume, from the newest whole checkpoint where none is named.
+
+        Raises:
+            ValueError: The work dir has checkpoints, but none is whole.
+        """
+        if self._has_loaded or not self._resume or self._load_from is not None:
+            super().load_or_resume()
+        else:
+            path, broken = _from_main_process(newest_whole_checkpoint, self.work_dir)
+            if path is None and broken:
+                raise ValueError(
+                    f'No checkpoint in {self.work_dir} can be read: {", ".join(broken)}. Copy one from elsewhere, or '
+                    'remove them to start from the beginning.'
+                )
+            for name in broken:
+                self.logger.error(f'The checkpoint {name} is corrupt. Resuming from {path} instead.')
+            if path is None:
+                self.logger.info(f'There is no checkpoint in {self.work_dir} yet: starting from the beginning.')
+                return
+            self.logger.info(f'Resuming from the newest checkpoint {path}.')
+            self._whole_checkpoint = path
+            self.resume(path)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = ((r'^module.', ''),),
+    ) -> dict:
+        """Load a checkpoint into the model without running code from it.
+
+        Args:
+            filename: A file or an address.
+            map_location: As in ``torch.load``.
+            strict: Whether names and shapes must be those of the model.
+            revise_keys: Patterns and replacements for the names of weights.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is damaged, or could run code.
+        """
+        if filename != self._whole_checkpoint and _from_main_process(has_damage, filename):
+            raise ValueError(damage_message(filename))
+        checkpoint = load_checkpoint(filename, map_location, check_damage=False)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint = _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+        self._has_loaded = True
+        self.logger.info(f'Loaded checkpoint {filename}')
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(
+        self, out_dir: str, filename: str, file_client_args: dict | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save a checkpoint; a local file is there whole or not at all.
+
+        Args:
+            out_dir: The folder.
+            filename: Its name.
+            file_client_args: The older form of ``backend_args``.
+            *args: MMEngine's arguments.
+            **kwargs: MMEngine's arguments.
+        """
+        backend_args = kwargs.get('backend_args')
+        is_elsewhere = '://' in str(out_dir) or file_client_args is not None
+        if is_elsewhere or not isinstance(get_file_backend(out_dir, backend_args=backend_args), LocalBackend):
+            super().save_checkpoint(out_dir, filename, file_client_args, *args, **kwargs)
+            return
+        with atomic_write(Path(out_dir, filename)) as unfinished:
+            super().save_checkpoint(str(unfinished.parent), unfinished.name, None, *args, **kwargs)
+
+
+def leave_process_group() -> None:
+    """Leave the process group, if there is one, and end the threads that talk to the other processes.
+
+    torch ends these threads with the last object that holds the group, such as a model wrapped for several processes in
+    a cycle of references. One that still lets go of a tensor while Python ends aborts the process, so the cycles are
+    cleared first.
+
+    Example:
+        >>> leave_process_group()  # in a process of its own there is nothing to leave
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()
+        torch.distributed.destroy_process_group()
+
+
+def _from_main_process(function: Any, *arguments: Any) -> Any:
+    """The result of a function that only the first process calls."""
+    answer = [function(*arguments)] if is_main_process() else [None]
+    broadcast_object_list(answer)
+    return answer[0]
