@@ -1,4 +1,4 @@
-"""Multilabel data sets and the transforms that the host lacks."""
+"""Multilabel data sets, and transforms that MMPretrain lacks."""
 
 from .adp import ADP
 from .chest_xray14 import ChestXray14

@@ -1,21 +1,22 @@
-"""A part of any data set, the same one each time."""
+"""A fixed random part of any data set."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 
 
 class WithFraction(BaseDataset):
-    """Base of the multilabel data sets: take a fraction of the images, drawn with a seed of its own.
+    """Base class that takes a random fraction of a data set's images, drawn with its own seed.
 
-    Which images are taken depends on the seed and the data alone, not on the training's seed or the machine, and a
-    smaller fraction is a part of a larger one. It stands before the host's class among the bases.
+    Which images are taken depends only on this seed and the data, not on the training's seed or the machine. A smaller
+    fraction is part of a larger one. Among the base classes, this one comes before that of MMPretrain.
 
     Args:
-        fraction: Part of the images to take, in (0, 1]; one image at the least.
+        *args: Passed to MMPretrain's data set.
+        fraction: Part of the images to take, in (0, 1]; at least one image.
         fraction_seed: Seed of the draw.
-        **kwargs: Passed to the host's data set.
+        **kwargs: Passed to MMPretrain's data set.
 
     Raises:
         ValueError: ``fraction`` is out of its range.
@@ -28,12 +29,16 @@ class WithFraction(BaseDataset):
         self.fraction_seed = fraction_seed
         super().__init__(*args, **kwargs)
 
-    def filter_data(self) -> List[Dict[str, Any]]:
-        """The data of the images that are taken, in their order."""
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Take the fraction.
+
+        Returns:
+            The data of the images taken, in their original order.
+        """
         data_list = super().filter_data()
         if self.fraction == 1:
             return data_list
-        # RandomState keeps its stream of numbers in every release of numpy.
+        # RandomState gives the same numbers in every release of NumPy.
         order = np.random.RandomState(self.fraction_seed).permutation(len(data_list))
         number = max(round(self.fraction * len(data_list)), 1)
         return [data_list[index] for index in sorted(order[:number])]

@@ -1,19 +1,20 @@
-"""The host's annotation file, checked."""
+"""MMPretrain's JSON annotation files, with checks."""
 
 from numbers import Integral
-from typing import Any, Dict, List
+from typing import Any
 
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from ..checks import are_names
 from ..errors import shorten
-from .checks import check_file, check_images, check_not_empty
 from .fraction import WithFraction
+from .validation import check_images, check_not_empty, explain_missing_file
 
 
 @DATASETS.register_module()
 class JSONMultiLabel(WithFraction, MultiLabelDataset):
-    """The host's ``MultiLabelDataset``, whose labels and images are checked before training starts.
+    """MMPretrain's ``MultiLabelDataset`` that checks labels and images before training starts.
 
     ::
 
@@ -22,23 +23,23 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
 
     Args:
         ann_file: The JSON.
-        **kwargs: The host's arguments: ``data_root``, ``data_prefix``, ``metainfo``, ``pipeline`` and so on;
+        **kwargs: MMPretrain's arguments: ``data_root``, ``data_prefix``, ``metainfo``, ``pipeline`` and so on;
             ``fraction`` and ``fraction_seed`` of :class:`kmcl_mm.datasets.WithFraction`.
 
     Raises:
         FileNotFoundError: The annotation file or an image is missing.
-        ValueError: The file has another form, or a label that is no index of a class.
+        ValueError: The file has another format, or a label is not the index of a class.
     """
 
-    def load_data_list(self) -> List[Dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Read the annotation file.
 
         Returns:
-            One ``dict(img_path, gt_label)`` an image.
+            One ``dict(img_path, gt_label)`` per image.
         """
-        check_file(self.ann_file, 'ann_file')
         try:
-            data_list = super().load_data_list()
+            with explain_missing_file(self.ann_file, 'ann_file'):
+                data_list = super().load_data_list()
             missing = [key for item in data_list for key in ('img_path', 'gt_label') if key not in item]
             if missing:
                 raise KeyError(f'an image lacks {missing[0]!r}')
@@ -52,16 +53,16 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
         check_images(item['img_path'] for item in data_list)
         return data_list
 
-    def _check_labels(self, data_list: List[Dict[str, Any]]) -> None:
+    def _check_labels(self, data_list: list[dict[str, Any]]) -> None:
         if not self.CLASSES:
             raise ValueError(
                 f'Expected {self.ann_file} to name the classes in its `metainfo`, but it does not. Add them there, or '
                 'give the data set metainfo=dict(classes=(...)).'
             )
-        if not _are_names(self.CLASSES):
+        if not are_names(self.CLASSES):
             raise ValueError(
                 f'Expected the classes of {self.ann_file} to be a list of names, each once, but got '
-                f'{shorten(repr(self.CLASSES))}. Mend its `metainfo`, or give the data set '
+                f'{shorten(repr(self.CLASSES))}. Correct its `metainfo`, or give the data set '
                 'metainfo=dict(classes=(...)).'
             )
         number = len(self.CLASSES)
@@ -76,10 +77,5 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
                     f'Expected the `gt_label` of each image of {self.ann_file} to be a list of indices from 0 to '
                     f'{number - 1}, each once, but '
                     f'{shorten(item["img_path"])} has {shorten(repr(labels))}. If labels are counted from 1, '
-                    'subtract 1 from all of them; of one number for each class, 0 or 1, give the indices of the ones.'
+                    'subtract 1 from all of them; if they are 0 or 1 for each class, give the indices of the ones.'
                 )
-
-
-def _are_names(classes: Any) -> bool:
-    is_list = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
-    return is_list and len(set(classes)) == len(classes)

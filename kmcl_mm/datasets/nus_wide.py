@@ -1,6 +1,6 @@
 """NUS-WIDE in the split of the asymmetric loss's authors."""
 
-from typing import Any, Dict, Union
+from typing import Any
 
 from mmpretrain.registry import DATASETS
 
@@ -20,10 +20,10 @@ NUS_WIDE_CLASSES = (
 
 @DATASETS.register_module()
 class NUSWide(TableMultiLabel):
-    """NUS-WIDE: 81 concepts of photos, from the one table of file, list of label names and split.
+    """NUS-WIDE: photos with 81 concepts, from one table of file, label names and split.
 
-    The table is the ``nus_wid_data.csv`` that the authors of the asymmetric loss give out, with the columns
-    ``filepath``, ``label`` (as ``['clouds', 'sky']``) and ``split_name``.
+    The table is ``nus_wid_data.csv`` of the asymmetric loss's authors, with the columns ``filepath``, ``label`` (such
+    as ``['clouds', 'sky']``) and ``split_name``.
 
     Args:
         data_root: Folder that the table and the paths in it are relative to.
@@ -34,7 +34,7 @@ class NUSWide(TableMultiLabel):
 
     Raises:
         FileNotFoundError: The table or an image is missing.
-        ValueError: There is no such split, or the table is another one.
+        ValueError: There is no such split, or the table has other columns or labels.
 
     Source: T.-S. Chua et al., NUS-WIDE (CIVR 2009); the table is of arXiv:2009.14119.
     """
@@ -46,7 +46,7 @@ class NUSWide(TableMultiLabel):
         data_root: str,
         split: str = 'train',
         ann_file: str = 'nus_wid_data.csv',
-        data_prefix: Union[str, Dict] = '',
+        data_prefix: str | dict = '',
         **kwargs: Any,
     ) -> None:
         super().__init__(

@@ -3,44 +3,43 @@
 import ast
 import io
 import json
-from typing import Any, List
+import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from mmengine.fileio import get
 
 from ..errors import shorten
-from .checks import check_file
+from .validation import read_file
 
 _SEPARATORS = {'.csv': ',', '.tsv': '\t'}
 
 
 def read_table(path: str) -> pd.DataFrame:
-    """Read a table with every cell as text: '' where it is empty, a list as JSON.
+    """Read a table with every cell as text: '' if it is empty, a list as JSON.
 
     Args:
         path: A .csv, .tsv or .parquet file with a header, in any of MMEngine's storage backends.
 
     Returns:
-        The table, one row an image.
+        The table, one row per image.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no such table, has no rows, or has two columns of one name.
+        ValueError: The file is not such a table, has no rows, or has two columns of the same name.
     """
-    check_file(path, 'ann_file')
-    kind = path[path.rfind('.') :].lower()
+    kind = os.path.splitext(path)[1].lower()
     if kind not in (*_SEPARATORS, '.parquet'):
         raise ValueError(f'Expected {path} to be a .csv, .tsv or .parquet file. Save the table as one of these.')
-    content = get(path)
+    content = read_file(path, 'ann_file')
     try:
         if kind == '.parquet':
             table = pd.read_parquet(io.BytesIO(content))
-            # An index with a name is a column like the others.
+            # A named index is a column like the others.
             table = (table if table.index.name is None else table.reset_index()).map(_as_text)
             header = [str(name) for name in table.columns]
         else:
-            # Read without a header, so that pandas renames no column that is there twice.
+            # Read without a header: pandas would rename a duplicate column.
             rows = pd.read_csv(
                 io.BytesIO(content),
                 sep=_SEPARATORS[kind],
@@ -53,33 +52,33 @@ def read_table(path: str) -> pd.DataFrame:
     except ImportError:
         raise
     except Exception as error:  # A damaged Parquet file can fail in any way.
-        mend = 'Save it again as UTF-8.' if isinstance(error, UnicodeDecodeError) else 'Mend or restore the file.'
+        advice = 'Save it again as UTF-8.' if isinstance(error, UnicodeDecodeError) else 'Correct or restore the file.'
         raise ValueError(
-            f'Expected {path} to be a table with a header and one row an image, but it cannot be read: '
-            f'{shorten(str(error))}. {mend}'
+            f'Expected {path} to be a table with a header and one row per image, but it cannot be read: '
+            f'{shorten(str(error))}. {advice}'
         ) from error
     table.columns = [name.strip() for name in header]
     if len(header) == 1 and any(mark in header[0] for mark in ';\t'):
         raise ValueError(
-            f'Expected {path} to be a table with a separator that fits its ending, "," for .csv and a tab for .tsv, '
+            f'Expected {path} to be a table with the separator of its ending, "," for .csv and a tab for .tsv, '
             f'but its first line is {shorten(repr(header[0]))}. Save it again with the other separator.'
         )
     twice = sorted(set(table.columns[table.columns.duplicated()]) - {''})
     if twice or not len(table):
-        problem = f'the columns {twice} are there twice' if twice else 'it has none'
-        raise ValueError(f'Expected {path} to have columns with names of their own and rows, but {problem}.')
+        problem = f'it has {twice} twice' if twice else 'it has no rows'
+        raise ValueError(f'Expected {path} to have rows, and each column once, but {problem}. Correct the table.')
     return table
 
 
-def split_names(cell: str, separator: str) -> List[str]:
-    """Names in a cell: joined by a separator, or a list in brackets as Python and JSON write it.
+def split_names(cell: str, separator: str) -> list[str]:
+    """Split a cell into names: joined by a separator, or a list in brackets as in Python and JSON.
 
     Args:
         cell: The cell.
-        separator: What stands between names that are not a list in brackets.
+        separator: Text between names that are not a list in brackets.
 
     Returns:
-        The names; none for an empty cell.
+        The names; an empty list for an empty cell.
 
     Raises:
         ValueError: A list that cannot be read.
@@ -104,5 +103,5 @@ def _as_text(cell: Any) -> str:
         return json.dumps([str(item) for item in cell])
     if pd.isna(cell):
         return ''
-    # A column of whole numbers with an empty cell comes as floats.
+    # Whole numbers come as floats if a cell of their column is empty.
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

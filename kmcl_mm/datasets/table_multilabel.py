@@ -1,26 +1,27 @@
-"""Any CSV or Parquet table of images and labels."""
+"""Multilabel data from a CSV or Parquet table."""
 
 import os
 from collections import Counter
-from typing import Any, Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
+from ..checks import UNKNOWN
 from ..errors import listed, shorten
-from ..functional.checks import UNKNOWN
-from .checks import check_images, check_not_empty, report_left_out
 from .fraction import WithFraction
 from .table import read_table, split_names
+from .validation import check_images, check_not_empty, report_left_out
 
 _PRESENT, _ABSENT = 1, 0
 
 
 @DATASETS.register_module()
 class TableMultiLabel(WithFraction, MultiLabelDataset):
-    """Images of a table, one a row, with one column of joined label names or one column of 0 and 1 for each label.
+    """Images of a table, one per row, with one column of joined label names or one column of 0 and 1 per label.
 
     ::
 
@@ -28,34 +29,34 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         001.jpg,crack|leak       001.jpg,1,0,1
         002.jpg,                 002.jpg,0,0,-1
 
-    A label can be unknown for an image, as the leak of 002.jpg on the right: losses and metrics leave it out. Labels
-    between 0 and 1 are refused: kernels are contrasted between images that have a label and images that do not.
+    A label can be unknown for an image, such as the leak of 002.jpg on the right: losses and metrics ignore it. Labels
+    between 0 and 1 are refused: KMCL contrasts images that have a label with images that do not.
 
     Args:
         data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
         ann_file: The table: .csv, .tsv or .parquet, with a header.
         data_prefix: Folder that the names of the images are relative to.
         image_column: Column of the images' names. Default: the first.
-        label_column: Column of the joined names. Default: each label has a column of its own, of 0 and 1.
-        separator: What stands between joined names. Lists in brackets are understood as well.
-        ignored_names: Joined names that are no label, such as 'No Finding'.
-        unknown_values: What marks an unknown label in a column of its own. An empty cell is refused unless '' is among
-            them.
-        unknown_column: Column of the joined names of the labels that are unknown for an image. Default: none.
-        split_column: Column that says which split an image belongs to. Default: all rows are taken.
+        label_column: Column of the joined names. Default: each label has its own column of 0 and 1.
+        separator: Text between joined names. Lists in brackets are understood as well.
+        ignored_names: Joined names that are not labels, such as 'No Finding'.
+        unknown_values: Values that mark an unknown label in its own column. An empty cell is refused unless '' is one
+            of them.
+        unknown_column: Column of the joined names of an image's unknown labels. Default: none.
+        split_column: Column with the split of an image. Default: all rows are taken.
         split: Value of ``split_column`` in the rows to take.
-        patient_column: Column with the patient of an image, for the checks of the data.
-        image_suffix: What to add to an image's name, such as '.jpg'.
-        filter_empty_gt: Leave out images without a label. Default: they are kept, as negatives.
-        metainfo: ``dict(classes=(...))``: names of the labels, the same for all splits. Default with a column for each
+        patient_column: Column with the patient of an image, for checks of the data.
+        image_suffix: Text to add to an image's name, such as '.jpg'.
+        filter_empty_gt: Leave out images without a label. Default: they are kept as negatives.
+        metainfo: ``dict(classes=(...))``: names of the labels, the same for all splits. Default with one column per
             label: all other columns, in their order.
         fraction: Part of the images to take (see :class:`kmcl_mm.datasets.WithFraction`).
         fraction_seed: Seed of that draw.
-        **kwargs: Passed to the host's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init`` and so on.
+        **kwargs: Passed to MMPretrain's ``MultiLabelDataset``: ``pipeline``, ``test_mode``, ``lazy_init`` and so on.
 
     Raises:
         FileNotFoundError: The table or an image is missing.
-        ValueError: The table lacks a column, has an unknown name, a value that is no label or an image twice; or no
+        ValueError: The table lacks a column, has an unknown name, a value that is not a label or an image twice; or no
             image is left.
 
     An item's data has ``gt_label``, indices; ``gt_score`` (K,) of 1, 0 and -1 in a table with unknown labels; and
@@ -66,16 +67,16 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         self,
         data_root: str = '',
         ann_file: str = '',
-        data_prefix: Union[str, Dict] = '',
-        image_column: Optional[str] = None,
-        label_column: Optional[str] = None,
+        data_prefix: str | dict = '',
+        image_column: str | None = None,
+        label_column: str | None = None,
         separator: str = '|',
         ignored_names: Sequence[str] = (),
-        unknown_values: Sequence[Union[str, float]] = ('-1',),
-        unknown_column: Optional[str] = None,
-        split_column: Optional[str] = None,
-        split: Optional[str] = None,
-        patient_column: Optional[str] = None,
+        unknown_values: Sequence[str | float] = ('-1',),
+        unknown_column: str | None = None,
+        split_column: str | None = None,
+        split: str | None = None,
+        patient_column: str | None = None,
         image_suffix: str = '',
         filter_empty_gt: bool = False,
         **kwargs: Any,
@@ -88,10 +89,10 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if unknown_column is not None and label_column is None:
             raise ValueError(
                 f'Expected argument `unknown_column` together with `label_column`, but got {unknown_column!r} alone. '
-                'Where each label has a column of its own, unknown ones are marked by `unknown_values`.'
+                'If each label has its own column, unknown ones are marked by `unknown_values`.'
             )
         if not separator:
-            raise ValueError(f'Expected argument `separator` to be a character or more, but got {separator!r}.')
+            raise ValueError(f'Expected argument `separator` to be at least one character, but got {separator!r}.')
         self.image_column = image_column
         self.label_column = label_column
         self.separator = separator
@@ -106,17 +107,17 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         self._has_unknown = False
         super().__init__(data_root=data_root, ann_file=ann_file, data_prefix=data_prefix, **kwargs)
 
-    def load_data_list(self) -> List[Dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Read the table.
 
         Returns:
-            One ``dict(img_path, gt_label)`` an image, in the order of the rows, with ``gt_label_unknown`` and
-            ``patient_id`` where the table has them.
+            One ``dict(img_path, gt_label)`` per image, in the order of the rows, with ``gt_label_unknown`` and
+            ``patient_id`` if the table has them.
         """
         if isinstance(self.CLASSES, str):
             raise ValueError(
                 f'Expected the classes in `metainfo` to be names, but got the text {self.CLASSES!r}. A single name '
-                f'takes a comma behind it: ({self.CLASSES!r},).'
+                f'needs a comma behind it: ({self.CLASSES!r},).'
             )
         table = self._take_rows(read_table(self.ann_file))
         names = self._image_names(table)
@@ -141,14 +142,14 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         check_not_empty(data_list, self.ann_file, 'Images without a label are kept with filter_empty_gt=False.')
         return data_list
 
-    def get_data_info(self, idx: int) -> Dict[str, Any]:
-        """Data of an image, with ``gt_score`` (K,) where the table has unknown labels.
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Get the data of an image, with ``gt_score`` (K,) if the table has unknown labels.
 
         Args:
             idx: Index of the image.
 
         Returns:
-            The data, as the pipeline gets them.
+            The data, the input of the pipeline.
         """
         data = super().get_data_info(idx)
         if self._has_unknown:
@@ -170,24 +171,24 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             )
         return table[splits == self.split].reset_index(drop=True)
 
-    def _image_paths(self, names: List[str]) -> List[str]:
+    def _image_paths(self, names: list[str]) -> list[str]:
         return [os.path.join(self.img_prefix, f'{name}{self.image_suffix}') for name in names]
 
     def _column(self, table: pd.DataFrame, name: str) -> np.ndarray:
         if name not in table.columns:
             raise ValueError(
-                f'Expected {self.ann_file} to have a column {name!r}, but it has {_quoted(table.columns)}. Mend its '
-                'header, or give the data set the name of the column; label_column=None where each label has a column.'
+                f'Expected {self.ann_file} to have a column {name!r}, but it has {_quoted(table.columns)}. Correct its '
+                'header, or give the data set the name of the column; label_column=None if each label has a column.'
             )
         return table[name].str.strip().to_numpy()
 
-    def _image_names(self, table: pd.DataFrame) -> List[str]:
+    def _image_names(self, table: pd.DataFrame) -> list[str]:
         names = self._column(table, self.image_column or table.columns[0]).tolist()
         name, times = Counter(names).most_common(1)[0] if names else ('', 0)
         if times > 1:
             raise ValueError(
                 f'Expected each image of {self.ann_file} in one row, but {shorten(repr(name))} is in {times} rows. '
-                'Join the labels of an image into one row; without an image there should be no row.'
+                'Join the labels of an image into one row, and remove rows without an image.'
             )
         return names
 
@@ -210,19 +211,19 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
                 raise ValueError(
                     f'Expected no name both in column {column!r} and in column {self.unknown_column!r} of '
                     f'{self.ann_file}, but image {shorten(repr(self._image_names(table)[both[0]]))} has one in '
-                    'both. A label is either present or unknown: mend the row.'
+                    'both. A label is either present or unknown: correct the row.'
                 )
             self._mark(target, unknown, self.unknown_column, UNKNOWN)
         return target
 
-    def _split(self, cell: str, column: str) -> List[str]:
+    def _split(self, cell: str, column: str) -> list[str]:
         try:
             names = split_names(cell, self.separator)
         except ValueError as error:
-            raise ValueError(f'Column {column!r} of {self.ann_file}: {error} Mend the row.') from error
+            raise ValueError(f'Column {column!r} of {self.ann_file}: {error} Correct the row.') from error
         return [name for name in names if name not in self.ignored_names]
 
-    def _mark(self, target: np.ndarray, names_of_rows: List[List[str]], column: str, value: int) -> None:
+    def _mark(self, target: np.ndarray, names_of_rows: list[list[str]], column: str, value: int) -> None:
         index = self.class_to_idx
         for row, names in zip(target, names_of_rows):
             for name in names:
@@ -243,13 +244,13 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         if not self.CLASSES:
             raise ValueError(
                 f'Expected {self.ann_file} to have columns of labels, but it has {_quoted(table.columns)} only. Add a '
-                'column of 0 and 1 for each label, or give `label_column`, that of joined names.'
+                'column of 0 and 1 per label, or give `label_column`, the column of joined names.'
             )
         missing = [name for name in self.CLASSES if name not in table.columns]
         if missing:
             raise ValueError(
                 f'Expected {self.ann_file} to have a column for each label, but {_quoted(missing)} are not among its '
-                f'{_quoted(table.columns)}. Mend the names; where one column holds joined names, give `label_column`.'
+                f'{_quoted(table.columns)}. Correct the names; if one column holds joined names, give `label_column`.'
             )
         cells = np.stack([self._column(table, name) for name in self.CLASSES], axis=1)
         positions, values = pd.factorize(cells.ravel())
@@ -270,23 +271,23 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
 
 
 def _what_to_do(cell: str) -> str:
-    """About a cell that is neither 0 nor 1 nor unknown."""
+    """Advice about a cell that is neither 0 nor 1 nor unknown."""
     if not cell:
-        return "Write 0 where the label is absent, or add '' to `unknown_values`."
+        return "Write 0 if the label is absent, or add '' to `unknown_values`."
     try:
         is_soft = 0 < float(cell) < 1
     except ValueError:
         return (
-            'Joined names need `label_column`; where the table has other columns, name those of the labels with '
+            'Joined names need `label_column`; if the table has other columns, name the labels with '
             'metainfo=dict(classes=(...)).'
         )
     if is_soft:
         return 'Soft labels are not defined for these losses: round them, or mark uncertain ones as unknown.'
-    return 'Mend the cell, or add what means unknown to `unknown_values`.'
+    return 'Correct the cell, or add the value to `unknown_values` if it means unknown.'
 
 
 def _plain(cell: str) -> str:
-    """A number as float writes it, other text in lower case: '1', '1.0' and '1.00' are one."""
+    """Write a number as float does, and other text in lower case: '1', '1.0' and '1.00' become one."""
     try:
         return str(float(cell))
     except ValueError:

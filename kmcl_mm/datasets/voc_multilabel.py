@@ -3,28 +3,28 @@
 import math
 import os
 import xml.etree.ElementTree as ElementTree
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from mmpretrain.datasets import VOC
 from mmpretrain.registry import DATASETS
 
+from ..checks import check_choice
 from ..errors import shorten
-from ..functional.checks import check_choice
-from .checks import check_file, check_images, check_not_empty, read_text
 from .fraction import WithFraction
+from .validation import check_images, check_not_empty, read_file, read_text
 
 
 @DATASETS.register_module()
 class VOCMultiLabel(WithFraction, VOC):
-    """The host's ``VOC``, where a label with only `difficult` objects is a positive for training.
+    """MMPretrain's ``VOC`` in which a label with only `difficult` objects is a positive for training.
 
-    With ``test_mode=True`` such a label stands in ``gt_label_difficult`` alone, and the host's ``VOCAveragePrecision``
+    With ``test_mode=True`` such a label is in ``gt_label_difficult`` only, and MMPretrain's ``VOCAveragePrecision``
     leaves the image out of that label's average precision.
 
     Args:
         data_root: Folder of one year's data, with ``JPEGImages``, ``Annotations`` and ``ImageSets/Main``.
         split: 'train', 'val', 'trainval' or 'test'.
-        **kwargs: Passed to the host's ``VOC``: ``image_set_path``, ``data_prefix``, ``metainfo``, ``pipeline``,
+        **kwargs: Passed to MMPretrain's ``VOC``: ``image_set_path``, ``data_prefix``, ``metainfo``, ``pipeline``,
             ``test_mode`` and so on; ``fraction`` and ``fraction_seed`` of :class:`kmcl_mm.datasets.WithFraction`.
 
     Raises:
@@ -38,15 +38,15 @@ class VOCMultiLabel(WithFraction, VOC):
         check_choice('split', split, ('train', 'val', 'trainval', 'test'))
         super().__init__(data_root=data_root, split=split, **kwargs)
 
-    def load_data_list(self) -> List[Dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Read the list of images and their annotations.
 
         Returns:
-            One ``dict(img_path, gt_label, gt_label_difficult)`` an image, with ``annotated_size`` (width, height) in
-            pixels where its annotation names one.
+            One ``dict(img_path, gt_label, gt_label_difficult)`` per image, with ``annotated_size`` (width, height) in
+            pixels if its annotation has one.
         """
         read_text(self.image_set_path, 'split')
-        self._sizes: List[Optional[Tuple[float, float]]] = []
+        self._sizes: list[tuple[float, float] | None] = []
         data_list = super().load_data_list()
         for item, size in zip(data_list, self._sizes):
             if size is not None:
@@ -59,12 +59,11 @@ class VOCMultiLabel(WithFraction, VOC):
         check_images(item['img_path'] for item in data_list)
         return data_list
 
-    def _get_labels_from_xml(self, img_id: str) -> Tuple[List[int], List[int]]:
-        """Labels with an object that is not difficult, and labels with one that is."""
+    def _get_labels_from_xml(self, img_id: str) -> tuple[list[int], list[int]]:
+        """Indices of the labels with an object that is not difficult, and of those with one that is."""
         path = os.path.join(self.ann_prefix, f'{img_id}.xml')
-        check_file(path, 'data_prefix')
         try:
-            annotation = ElementTree.fromstring(self.backend.get(path))
+            annotation = ElementTree.fromstring(read_file(path, 'data_prefix'))
             objects = annotation.findall('object')
             labels = [(item.findtext('name'), bool(int(item.findtext('difficult', '0')))) for item in objects]
             if any(name is None for name, _ in labels):
@@ -79,8 +78,8 @@ class VOCMultiLabel(WithFraction, VOC):
         for name, _ in labels:
             if name not in known:
                 raise ValueError(
-                    f'Expected the labels of {path} to be among {sorted(known)}, but got {shorten(repr(name))}. Mend '
-                    'the file, or give metainfo=dict(classes=(...)) with the names of your labels.'
+                    f'Expected the labels of {path} to be among {sorted(known)}, but got {shorten(repr(name))}. '
+                    'Correct the file, or give metainfo=dict(classes=(...)) with the names of your labels.'
                 )
         index = self.class_to_idx
         easy, difficult = (
@@ -90,8 +89,8 @@ class VOCMultiLabel(WithFraction, VOC):
         return sorted(easy), sorted(difficult)
 
 
-def _annotated_size(annotation: ElementTree.Element) -> Optional[Tuple[float, float]]:
-    """(width, height) in pixels, where the annotation has both."""
+def _annotated_size(annotation: ElementTree.Element) -> tuple[float, float] | None:
+    """(width, height) in pixels if the annotation has both."""
     try:
         width, height = (float(annotation.findtext(f'size/{side}', '0')) for side in ('width', 'height'))
     except ValueError:

@@ -1,20 +1,20 @@
 """Wrappers around data sets."""
 
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmpretrain.registry import DATASETS
 
 
-def each_image_once(dataset: Dict[str, Any], **settings: Any) -> Dict[str, Any]:
-    """Take away the wrappers of a data set that show images more than once.
+def each_image_once(dataset: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """Remove the wrappers of a data set that show images more than once.
 
     Args:
         dataset: The configuration of a data set. Wrappers that join data sets or choose a part of one stay.
-        **settings: Settings to override in the data sets within.
+        **settings: Settings to override in the inner data sets.
 
     Returns:
-        The configuration of the data set that shows each image once; the given one stays as it is.
+        A new configuration, of a data set that shows each image once.
 
     Example:
         >>> from kmcl_mm.datasets.wrappers import each_image_once

@@ -1,7 +1,7 @@
 """Small data sets in the layouts that their publishers give them, drawn with random labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def draw_images(folder: Path, names: Sequence[str], mode: str = 'RGB', seed: int
         Image.fromarray(random.randint(0, 256, (height, width, 3), np.uint8)).convert(mode).save(folder / name)
 
 
-def draw_labels(classes: Sequence[str], seed: int = 0) -> List[List[str]]:
+def draw_labels(classes: Sequence[str], seed: int = 0) -> list[list[str]]:
     """One to three labels for each of the images; the first label is in every third."""
     random = np.random.RandomState(seed)
     labels = [random.choice(classes, random.randint(1, 4), replace=False).tolist() for _ in range(NUMBER)]
@@ -45,7 +45,7 @@ def draw_adp(root: Path) -> None:
         np.save(root / f'splits/{split}.npy', np.array(rows, dtype=np.int32))
 
 
-def _with_parents(code: str) -> List[str]:
+def _with_parents(code: str) -> list[str]:
     parts = code.split('.')
     return ['.'.join(parts[: depth + 1]) for depth in range(len(parts))]
 

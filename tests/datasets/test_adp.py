@@ -56,11 +56,11 @@ def test_mistakes(release):
     with pytest.raises(ValueError, match=r'in \[0, 4\).*from 4 to 4'):
         load(release)
     (release / 'splits/train.npy').write_bytes(b'\x93NUMPY')
-    with pytest.raises(ValueError, match=r'train\.npy.*Take the file'):
+    with pytest.raises(ValueError, match=r'train\.npy.*Use the file'):
         load(release)
     # A header that ends too early for numpy's reader of Python.
     (release / 'splits/train.npy').write_bytes(b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', (" + b' ' * 100 + bytes(16))
-    with pytest.raises(ValueError, match=r'train\.npy.*Take the file'):
+    with pytest.raises(ValueError, match=r'train\.npy.*Use the file'):
         load(release)
     with pytest.raises(ValueError, match='`level` to be one of'):
         load(release, level='L4')

@@ -52,6 +52,33 @@ def test_grey_images_are_loaded_with_three_channels(release):
     assert grey.ndim == 2 and (item['img'] == grey[..., None]).all()
 
 
+@pytest.fixture
+def release_in_brackets(release):
+    """The same in a folder whose name a pattern would misread."""
+    folder = release / 'data[1]*'
+    folder.mkdir()
+    for path in [path for path in release.iterdir() if path != folder]:
+        path.rename(folder / path.name)
+    return folder
+
+
+def test_a_folder_with_brackets(release_in_brackets):
+    root = release_in_brackets
+    assert findings(load(root)) == [['Cardiomegaly', 'Emphysema'], ['Hernia']]
+    (root / 'labels').mkdir()
+    (root / 'Data_Entry_2017_v2020.csv').rename(root / 'labels/table[2].csv')
+    (root / 'labels/table2.csv').write_text('another file')
+    for ann_file in ('labels/table[2].csv', 'labels/t*].csv', str(root / 'labels/t*].csv')):
+        assert findings(load(root, split='test', ann_file=ann_file)) == [['Mass'], ['Pleural_Thickening']]
+
+
+def test_archives_in_a_folder_with_brackets(release_in_brackets):
+    root = release_in_brackets
+    (root / 'images_001').mkdir()
+    (root / 'images').rename(root / 'images_001/images')
+    assert load(root)[0]['img_path'] == str(root / 'images_001/images' / IMAGES[0])
+
+
 def test_the_folders_of_the_archives(release):
     (release / 'images').rename(release / 'rest')
     for number, names in ((1, IMAGES[:2]), (2, IMAGES[2:])):
@@ -65,7 +92,7 @@ def test_the_folders_of_the_archives(release):
 
 def test_a_patient_on_both_sides(release):
     (release / 'test_list.txt').write_text('\n'.join([IMAGES[1], *IMAGES[3:]]))
-    with pytest.raises(ValueError, match=r"no patient both in.*1 are, '1' among them"):
+    with pytest.raises(ValueError, match=r"no patient both in.*1 are, such as '1'"):
         load(release)
 
 
@@ -80,7 +107,7 @@ def test_a_list_of_another_release(release):
 
 def test_two_tables(release):
     (release / 'Data_Entry_2017.csv').write_text(HEADER)
-    with pytest.raises(ValueError, match='fit one file.*`ann_file`'):
+    with pytest.raises(ValueError, match=r'match one file.*2017\.csv.*2017_v2020\.csv.*`ann_file`'):
         load(release)
     with pytest.raises(ValueError, match='`split` to be one of'):
         load(release, split='val')

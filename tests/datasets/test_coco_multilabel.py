@@ -143,13 +143,13 @@ def test_a_training_set_of_full_size_is_one_array_that_workers_share(tmp_path, m
         (lambda content: content.pop('categories'), 'COCO instances JSON.*instances_'),
         (lambda content: content.pop('annotations'), 'COCO instances JSON'),
         (lambda content: content.pop('images'), 'COCO instances JSON'),
-        (lambda content: content['images'][0].update(file_name=5), 'COCO instances JSON.*`file_name`.*is no text'),
+        (lambda content: content['images'][0].update(file_name=5), 'COCO instances JSON.*`file_name`.*is not a text'),
         (lambda content: content['annotations'].append(box(5, 'x' * 9999)), r'has .xxx.*\(10001 characters\)'),
         (lambda content: content['annotations'].append(box(5, 90)), '`category_id`.*lists.*has 90'),
         (lambda content: content['annotations'].append(box(77, 9)), '`image_id`.*lists.*has 77'),
         (lambda content: content['annotations'][0].pop('category_id'), 'instances_val2017.json'),
         (lambda content: content['images'][0].pop('file_name'), 'COCO instances JSON.*file_name'),
-        (lambda content: content['images'].append(content['images'][0]), 'id stands in `images` twice'),
+        (lambda content: content['images'].append(content['images'][0]), 'id is in `images` twice'),
         (lambda content: content.update(categories=[dict(id=1)]), 'COCO instances JSON.*name'),
         (lambda content: content.update(annotations=[]), 'at least one image.*filter_empty_gt=False'),
         (lambda content: content['categories'].pop(), r"hold every class, but \['bird'\].*metainfo"),
@@ -196,13 +196,13 @@ def test_a_list_of_images(data_root, text):
 @pytest.mark.parametrize(
     'content, message',
     [
-        (b'5\ncat', "text with one id a line, but it is not: .*'cat'"),
+        (b'5\ncat', "text with one id per line, but it is not: .*'cat'"),
         (b'[[5]]', 'JSON list of image ids.*but it is not'),
         (b'[5', 'JSON list of image ids.*but it is not'),
         (b'\xff\xfe\x00', 'JSON list of image ids.*but it is not'),
-        (b'5\n77\n', r'every id in .*ids.*instances_val2017.json, but 1 of 2 are not, 77 among them'),
-        (b'["5"]', "but 1 of 1 are not, '5' among them"),
-        (b'["' + b'5' * 9999 + b'"]', r'555... \(10001 characters\) among them'),
+        (b'5\n77\n', r'every id in .*ids.*instances_val2017.json, but 1 of 2 are not, such as 77'),
+        (b'["5"]', "but 1 of 1 are not, such as '5'"),
+        (b'["' + b'5' * 9999 + b'"]', r'555... \(10001 characters\)'),
     ],
 )
 def test_a_wrong_list_of_images(data_root, content, message):

@@ -8,7 +8,7 @@ CLASSES = ['crack', 'rust', 'leak']
 
 @pytest.fixture
 def load(draw_images):
-    """Write an annotation file beside two images, and build its data set."""
+    """Write an annotation file and two images, and build the data set."""
     root = draw_images('images', ['001.jpg', '002.jpg'])
 
     def build(labels=((0, 2), ()), content=None, **settings):
@@ -22,13 +22,13 @@ def load(draw_images):
     return build
 
 
-def test_as_the_hosts_own(load):
+def test_as_mmpretrains_own(load):
     dataset = load()
-    host = DATASETS.build(
+    theirs = DATASETS.build(
         dict(type='MultiLabelDataset', data_root=dataset.data_root, ann_file='train.json', data_prefix='images')
     )
-    assert dataset.metainfo == host.metainfo
-    assert [dataset.get_data_info(i) for i in range(2)] == [host.get_data_info(i) for i in range(2)]
+    assert dataset.metainfo == theirs.metainfo
+    assert [dataset.get_data_info(i) for i in range(2)] == [theirs.get_data_info(i) for i in range(2)]
 
 
 @pytest.mark.parametrize(

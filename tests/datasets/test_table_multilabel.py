@@ -20,7 +20,7 @@ JOINED = 'image,labels\n001.jpg,crack|leak\n002.jpg,\n003.jpg, rust \n'
 
 @pytest.fixture
 def table(draw_images):
-    """Write a table beside three images, and build its data set."""
+    """Write a table and three images, and build the data set."""
 
     def build(content, name='table.csv', **settings):
         root = draw_images('images', NAMES)
@@ -92,7 +92,7 @@ def test_parquet(table):
     ],
 )
 def test_unknown_labels_reach_the_targets_of_the_loss(table, content, settings):
-    """Through the host's packing and preprocessing, as in training."""
+    """Through MMPretrain's packing and preprocessing, as in training."""
     init_default_scope('mmpretrain')
     pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
     dataset = table(content, pipeline=pipeline, **settings)
@@ -107,7 +107,7 @@ def test_unknown_labels_reach_the_targets_of_the_loss(table, content, settings):
     assert labels(dataset) == [[0], [], [1]]
 
 
-def test_whole_numbers_stay_what_they_are_beside_an_empty_cell(table):
+def test_whole_numbers_stay_whole_with_an_empty_cell(table):
     frame = pd.DataFrame(dict(image=NAMES, patient=[7, None, 8], crack=[1, 0, 0]))
     dataset = table(frame, name='table.parquet', patient_column='patient')
     assert [dataset.get_data_info(index)['patient_id'] for index in range(3)] == ['7', '', '8']
@@ -151,8 +151,8 @@ def test_suffix(table):
         (JOINED.replace('crack|leak', '"[crack"'), joined(), r"'labels'.*list of names.*\[crack"),
         (JOINED.replace('crack|leak', '[' + '-' * 50_000 + '1]'), joined(), r'list of names.*characters\)'),
         (COLUMNS.replace('1,0,1', f'{"x" * 9999},0,1'), {}, r'x... \(10001 characters\)'),
-        ('image,crack,crack\n001.jpg,1,0\n', {}, r"\['crack'\] are there twice"),
-        ('image,crack\n', {}, 'rows, but it has none'),
+        ('image,crack,crack\n001.jpg,1,0\n', {}, r"it has \['crack'\] twice"),
+        ('image,crack\n', {}, 'have rows, .* but it has no rows'),
         ('', {}, 'cannot be read'),
         ('image\n001.jpg\n', {}, 'columns of labels'),
         (COLUMNS, dict(unknown_column='leak'), '`unknown_column` together with `label_column`'),
@@ -211,7 +211,7 @@ def test_a_damaged_parquet_file_fails_in_any_way(table, monkeypatch, error):
         raise error('not in cstdint')
 
     monkeypatch.setattr(pd, 'read_parquet', fail)
-    with pytest.raises(ValueError, match='table.parquet to be a table.*not in cstdint.*Mend or restore'):
+    with pytest.raises(ValueError, match='table.parquet to be a table.*not in cstdint.*Correct or restore'):
         table(pd.DataFrame(dict(image=NAMES)), name='table.parquet')
 
 

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from mmengine.runner import Runner
 
 import kmcl_mm
-from kmcl_mm.host import fit_to_machine
+from kmcl_mm.engine.runner import KMCLRunner
 from tests.datasets import layouts
 
 SMALL = {
@@ -29,8 +28,7 @@ def run_configuration(name, root, work_dir, **settings):
         loader.update(batch_size=4, num_workers=0, persistent_workers=False)
         loader.dataset.data_root = str(root)
     cfg.work_dir, cfg.experiment_name = str(work_dir), work_dir.name
-    fit_to_machine(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = KMCLRunner.from_cfg(cfg)
     runner.train()
     metrics = runner.test()
     lines = [json.loads(line) for path in work_dir.glob('*/vis_data/scalars.json') for line in path.open()]

@@ -52,7 +52,7 @@ def test_difficult_objects_stand_apart_for_testing(data_root):
     assert [names(item['gt_label_difficult']) for item in items] == [{'dog', 'cat'}, {'cat'}, set()]
 
 
-def test_the_hosts_metric_leaves_difficult_labels_out(data_root):
+def test_mmpretrains_metric_leaves_difficult_labels_out(data_root):
     """The second image alone ranks `cat` high: an error unless it is left out of that label."""
     pipeline = [dict(type='LoadCheckedImage'), dict(type='PackInputs', meta_keys=('img_path', 'gt_label_difficult'))]
     dataset = load(data_root, split='test', test_mode=True, pipeline=pipeline)

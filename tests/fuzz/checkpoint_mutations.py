@@ -1,7 +1,8 @@
 """Mutations of what is in a checkpoint: values of other types, tensors of other shapes, something missing or run."""
 
 import io
-from typing import Any, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def move_it(content: Any, generator: Generator) -> Any:
 
 
 def replace_it(content: Any, generator: Generator) -> Any:
-    deep: List[Any] = []
+    deep: list[Any] = []
     for _ in range(100):
         deep = [deep]
     wrong = (dict(state_dict=5), dict(state_dict={}), dict(state_dict=deep), deep)
@@ -75,11 +76,11 @@ def save(content: Any, legacy: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def _objects() -> List[Any]:
+def _objects() -> list[Any]:
     return [torch.ones(2), torch.tensor(float('nan')), np.ones(3), np.float64(1), HistoryBuffer([1.0], [1]), 1 + 2j]
 
 
-def _others(tensor: torch.Tensor) -> List[Any]:
+def _others(tensor: torch.Tensor) -> list[Any]:
     number = max(tensor.numel(), 1)
     return [
         tensor.unsqueeze(0),
@@ -103,11 +104,11 @@ def _others(tensor: torch.Tensor) -> List[Any]:
     ]
 
 
-def _choose_place(content: Any, generator: Generator) -> Tuple[Any, Any]:
+def _choose_place(content: Any, generator: Generator) -> tuple[Any, Any]:
     return choose(list(_places(content)), generator)
 
 
-def _places(tree: Any) -> Iterator[Tuple[Any, Any]]:
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
     for key, value in tree.items() if isinstance(tree, dict) else ():
         yield tree, key
         yield from _places(value)

@@ -2,7 +2,6 @@
 
 import io
 import tokenize
-from typing import List
 
 from numpy.random import Generator
 
@@ -47,7 +46,7 @@ def raise_something(content: bytes, generator: Generator) -> bytes:
     )
 
 
-def _tokens(content: bytes) -> List[tokenize.TokenInfo]:
+def _tokens(content: bytes) -> list[tokenize.TokenInfo]:
     kinds = (tokenize.NAME, tokenize.NUMBER, tokenize.STRING, tokenize.OP)
     return [token for token in tokenize.tokenize(io.BytesIO(content).readline) if token.type in kinds]
 

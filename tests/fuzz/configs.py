@@ -5,8 +5,8 @@ from typing import Any
 
 from numpy.random import Generator
 
+from kmcl_mm.apps.inference import load_classifier
 from kmcl_mm.config import load_config
-from kmcl_mm.inference import load_classifier
 
 from .checkpoint_mutations import save
 from .checkpoints import small_config, small_model, training_state

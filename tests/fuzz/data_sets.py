@@ -6,8 +6,9 @@ import json
 import math
 import string
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 from xml.dom import minidom
 
 import numpy as np
@@ -30,7 +31,7 @@ NAMES = ('001.jpg', '002.jpg', '003.jpg', '004.jpg')
 LABELS = ((0, 2), (), (1,), (0, 1, 2, 3))
 # The judge's reader takes any cell.
 csv.field_size_limit(10**7)
-Rows = List[Tuple[str, List[int]]]
+Rows = list[tuple[str, list[int]]]
 
 
 class DataSetTarget(Target):
@@ -42,7 +43,7 @@ class DataSetTarget(Target):
     """
 
     file: str
-    settings: Dict[str, Any]
+    settings: dict[str, Any]
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -121,7 +122,7 @@ class CocoInstances(DataSetTarget):
 
 
 class ImageIds(CocoInstances):
-    """The list of the images to take beside a good annotation file."""
+    """The list of images to take, with a good annotation file."""
 
     name, number, mutations, file = 'list of COCO ids', 20, (*TEXT, *JSON[-4:]), 'ids.txt'
     settings = dict(CocoInstances.settings, img_ids_file='ids.txt')
@@ -232,7 +233,7 @@ class LabelColumns(DataSetTarget):
             for row in self._rows(content)
         ]
 
-    def _rows(self, content: bytes) -> List[Dict[str, str]]:
+    def _rows(self, content: bytes) -> list[dict[str, str]]:
         text = content.decode('utf-8-sig')
         header, *rows = [
             row for row in csv.reader(io.StringIO(text, newline=''), delimiter=self.separator) if ''.join(row).strip()
@@ -290,7 +291,7 @@ class ParquetTable(LabelColumns):
         frame.index.name = choose((None, None, 'row', 'rust'), generator)
         return frame.to_parquet()
 
-    def _rows(self, content: bytes) -> List[Dict[str, str]]:
+    def _rows(self, content: bytes) -> list[dict[str, str]]:
         rows = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
         return [{name: str(value) for name, value in row.items()} for row in rows]
 
@@ -339,7 +340,7 @@ def _is_one(cell: str) -> bool:
     return text == 'true' or (text not in ('', 'false', 'none') and float(text) == 1)
 
 
-def _names(cell: str) -> List[str]:
+def _names(cell: str) -> list[str]:
     if cell.startswith('['):
         return list(map(str.strip, json.loads(cell.replace("'", '"'))))
     return [name.strip() for name in cell.split('|') if name.strip()]

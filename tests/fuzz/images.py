@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any, List
+from typing import Any
 
 import numpy as np
 from mmengine.registry import init_default_scope
@@ -36,7 +36,7 @@ class ImageFile(Target):
         path.write_bytes(content)
         return [transform(dict(img_path=str(path))) for transform in self.transforms]
 
-    def check(self, content: bytes, loaded: List[Any]) -> None:
+    def check(self, content: bytes, loaded: list[Any]) -> None:
         """Against PIL's header, and its pixels where it decodes the file."""
         for results in loaded:
             img = results['img']

@@ -1,7 +1,8 @@
 """Mutations of a JSON file that leave it one: another value, another key, something missing, nested too deep."""
 
 import json
-from typing import Any, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from numpy.random import Generator
 
@@ -74,7 +75,7 @@ def write_it_otherwise(content: bytes, generator: Generator) -> bytes:
     return json.dumps(json.loads(content), indent=int(generator.integers(8)), ensure_ascii=False).encode()
 
 
-def _places(tree: Any) -> Iterator[Tuple[Any, Any]]:
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Each value in a tree, as what holds it and its key there."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in items:

@@ -1,7 +1,8 @@
 """Mutations of any file: pure functions of its bytes and a random generator."""
 
 import re
-from typing import Callable, Sequence, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from numpy.random import Generator
 

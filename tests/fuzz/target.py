@@ -8,12 +8,13 @@ import time
 import traceback
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kmcl_mm.command_line import run_command
+from kmcl_mm.apps.command_line import run_command
 
 from .mutations import Mutation, choose
 
@@ -157,9 +158,9 @@ def _peak() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM:')) / 1024
 
 
-def run(target: Target) -> Dict[int, Outcome]:
+def run(target: Target) -> dict[int, Outcome]:
     """The outcomes of all inputs of a kind, by number."""
-    # The host collects garbage for each data set; what stands at the start is left out, which is many times faster.
+    # MMEngine collects garbage for each data set; what stands at the start is left out, which is many times faster.
     gc.freeze()
     try:
         return {number: outcome_of(target, number) for number in range(target.number)}

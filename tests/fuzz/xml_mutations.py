@@ -1,13 +1,12 @@
 """Mutations of a small XML file: tags, entities, encodings."""
 
 import re
-from typing import List
 
 from numpy.random import Generator
 
 from .mutations import TEXT, choose
 
-# A file beside the working folder that no parser may read.
+# A file next to the working folder that no parser may read.
 SECRET = 'secret.txt'
 _TEXTS = ('', ' ', '1', '-1', '0.5', 'nan', 'inf', '1e999', '²', '9' * 5000, 'unicorn', '&amp;', '&#0;', '&lt;', 'dog ')
 
@@ -65,7 +64,7 @@ def _with_one(pattern: bytes, replacement: bytes, content: bytes, generator: Gen
     return content[: match.start()] + replacement + content[match.end() :]
 
 
-def _with_document_type(entities: List[str], text: str, content: bytes, generator: Generator) -> bytes:
+def _with_document_type(entities: list[str], text: str, content: bytes, generator: Generator) -> bytes:
     changed = _with_one(rb'(?<=<name>)\w+', text.encode(), content, generator)
     return f'<!DOCTYPE annotation [{"".join(entities)}]>'.encode() + changed
 

@@ -1,4 +1,4 @@
-"""Transforms that the host lacks."""
+"""Transforms that MMPretrain lacks."""
 
 from .cutout import RandomColorCutout
 from .loading import LoadCheckedImage

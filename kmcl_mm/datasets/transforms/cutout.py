@@ -1,7 +1,5 @@
 """Cutout with a random colour."""
 
-from typing import Dict, Tuple
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
@@ -14,11 +12,11 @@ from .operations import paint_square
 class RandomColorCutout(BaseTransform):
     """Paint a square of one random colour over the image.
 
-    The square's centre is uniform over the image, and what reaches beyond the border is cut off. The host's ``Cutout``
-    has a fixed colour, and its ``RandomErasing`` fills with noise and stays inside the image.
+    The square's centre is uniform over the image, and the part outside the image is cut off. MMPretrain's ``Cutout``
+    has a fixed colour; its ``RandomErasing`` fills with noise and stays inside the image.
 
     Args:
-        ratio: Side of the square as a part of the image's height and width, in (0, 1].
+        ratio: Sides of the rectangle relative to the image's height and width, in (0, 1].
 
     Raises:
         ValueError: ``ratio`` is out of its range.
@@ -34,11 +32,11 @@ class RandomColorCutout(BaseTransform):
         self.ratio = ratio
 
     @cache_randomness
-    def _random_square(self, height: int, width: int, channels: int) -> Tuple[int, int, np.ndarray]:
-        """Centre row, centre column and colour."""
+    def _random_square(self, height: int, width: int, channels: int) -> tuple[int, int, np.ndarray]:
+        """Draw the centre's row and column, and the colour."""
         return np.random.randint(height), np.random.randint(width), np.random.randint(0, 256, channels)
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Paint the square.
 
         Args:

@@ -1,40 +1,39 @@
-"""What the bytes of a JPEG file say without decoding them."""
+"""What a JPEG file says without being decoded."""
 
-from typing import Iterator, Optional, Tuple
+from collections.abc import Iterator
 
-# Each block of 8 x 8 pixels takes a Huffman code, which is a bit at the least (T.81, annexes F and G).
+# Each block of 8 x 8 pixels takes at least one bit, the shortest Huffman code (T.81, annexes F and G).
 MOST_PIXELS_PER_BYTE = 8 * 8 * 8
 
 _START_OF_IMAGE = b'\xff\xd8\xff'
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b'\xff\xd9'
-# The markers C0 to CF begin a frame, but for these three: Huffman tables, an extension, arithmetic conditioning.
+# The markers C0 to CF begin a frame, except Huffman tables, an extension and arithmetic conditioning.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def is_jpeg(content: bytes) -> bool:
-    """Tell whether a file begins as a JPEG does.
+    """Tell whether a file starts like a JPEG.
 
     Args:
         content: The file's bytes.
 
     Returns:
-        Whether it does.
+        Whether it starts so.
     """
     return content.startswith(_START_OF_IMAGE)
 
 
-def read_size(content: bytes) -> Optional[Tuple[int, int]]:
+def read_size(content: bytes) -> tuple[int, int] | None:
     """Read height and width from the header of a JPEG file.
 
     Args:
         content: The file's bytes.
 
     Returns:
-        Height and width as stored, in pixels, before any rotation that the file asks for; None where the header does
-        not tell.
+        Height and width as stored, in pixels, before any rotation by EXIF; None if the header does not say.
 
-    Source: ITU-T T.81, annex B: each segment is FF, its marker and its length in two bytes.
+    Source: ITU-T T.81, annex B: each segment starts with FF, its marker, and its length in two bytes.
     """
     for position, marker in _segments(content):
         if marker in _FRAME_MARKERS:
@@ -44,16 +43,16 @@ def read_size(content: bytes) -> Optional[Tuple[int, int]]:
 
 
 def is_cut_short(content: bytes) -> bool:
-    """Tell whether the end of a JPEG file is missing, which decoders fill with grey.
+    """Tell whether the end of a JPEG file is missing. Decoders would fill the rest of the image with grey.
 
-    The end marker cannot occur within a scan. A whole file has one after its first scan, mostly as its last two bytes;
-    a thumbnail in the header has its own before it, and anything may follow.
+    A complete file has an end marker after the start of its first scan, usually as its last two bytes. The marker
+    cannot occur within a scan; a thumbnail in the header has its own, before the scan.
 
     Args:
         content: The file's bytes.
 
     Returns:
-        Whether it is.
+        Whether it is missing.
     """
     if content.endswith(_END_OF_IMAGE):
         return False
@@ -61,8 +60,8 @@ def is_cut_short(content: bytes) -> bool:
     return content.find(_END_OF_IMAGE, scan) < 0
 
 
-def _segments(content: bytes) -> Iterator[Tuple[int, int]]:
-    """Position and marker of each segment of the header, up to the first scan."""
+def _segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield position and marker of each segment of the header, up to the first scan."""
     position = 2
     while position + 4 <= len(content) and content[position] == 0xFF:
         marker = content[position + 1]

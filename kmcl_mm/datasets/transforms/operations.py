@@ -1,17 +1,17 @@
-"""Operations on images as fast as OpenCV has them, with the pixels that PIL gives.
+"""Image operations at the speed of OpenCV, with the results of PIL.
 
-Each takes an image (H, W, 3), uint8, in BGR, leaves it as it is and returns a new one. Point operations are a table of
-256 entries, computed as PIL computes it: in single precision, rounded down.
+Each takes an image (H, W, 3), uint8, in BGR, and returns a new one. Point operations are lookup tables of 256 entries,
+computed as in PIL: in single precision, rounded down.
 """
 
 import math
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 _LEVELS = np.arange(256)
-# Added before rounding to the nearest, so that it rounds down; a little less than a half keeps whole numbers.
+# Added before rounding to the nearest, this rounds down; slightly less than 0.5 keeps whole numbers.
 _ROUND_DOWN = -0.499
 
 
@@ -41,11 +41,11 @@ def posterize(img: np.ndarray, bits: float) -> np.ndarray:
 
 
 def solarize(img: np.ndarray, threshold: float) -> np.ndarray:
-    """Invert what is at least as bright as a threshold, as ``ImageOps.solarize``.
+    """Invert values at or above a threshold, as ``ImageOps.solarize``.
 
     Args:
         img: Image (H, W, 3), uint8.
-        threshold: Grey level from which on a channel's value is inverted.
+        threshold: Lowest value that is inverted.
 
     Returns:
         The new image.
@@ -137,14 +137,14 @@ def adjust_sharpness(img: np.ndarray, amount: float) -> np.ndarray:
     return sharpened
 
 
-def paint_square(img: np.ndarray, center: Tuple[int, int], side: Tuple[int, int], color: Sequence[int]) -> np.ndarray:
-    """Paint a rectangle; what reaches beyond the image is cut off.
+def paint_square(img: np.ndarray, center: tuple[int, int], side: tuple[int, int], color: Sequence[int]) -> np.ndarray:
+    """Paint a rectangle; the part outside the image is cut off.
 
     Args:
         img: Image (H, W, 3), uint8.
         center: Row and column of its centre, pixels.
         side: Its height and width, pixels.
-        color: Its colour, one number a channel.
+        color: Its colour, one value per channel.
 
     Returns:
         The new image.
@@ -152,7 +152,7 @@ def paint_square(img: np.ndarray, center: Tuple[int, int], side: Tuple[int, int]
     painted = img.copy()
     (top, left), (height, width) = (middle - length // 2 for middle, length in zip(center, side)), side
     area = painted[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
-    # A row of the colour is copied as a whole, which a single pixel of it is not.
+    # NumPy copies a whole row of the colour faster than single pixels.
     area[:] = np.tile(np.asarray(color, img.dtype), (area.shape[1], 1))
     return painted
 
@@ -167,13 +167,13 @@ def shear(img: np.ndarray, amount: float, axis: int, fill: int) -> np.ndarray:
         img: Image (H, W, 3), uint8.
         amount: Shift in pixels from one row or column to the next; a positive one takes from further right or below.
         axis: 1 to shift rows in x, 0 to shift columns in y.
-        fill: Grey level of what comes from beyond the border.
+        fill: Grey level of the area beyond the border.
 
     Returns:
         The new image.
     """
     matrix = np.eye(2, 3)
-    # A row's number and its centre are half a pixel apart.
+    # A row's centre is half a pixel from its index.
     if axis == 1:
         matrix[0, 1:] = amount, amount / 2
     else:
@@ -188,7 +188,7 @@ def translate(img: np.ndarray, amount: float, axis: int, fill: int) -> np.ndarra
         img: Image (H, W, 3), uint8.
         amount: Shift as a part of the side, in [-1, 1]; a positive one takes from further right or below.
         axis: 1 to shift in x, 0 to shift in y.
-        fill: Grey level of what comes from beyond the border.
+        fill: Grey level of the area beyond the border.
 
     Returns:
         The new image.
@@ -211,7 +211,7 @@ def rotate(img: np.ndarray, degrees: float, fill: int) -> np.ndarray:
     Args:
         img: Image (H, W, 3), uint8.
         degrees: Angle, degrees.
-        fill: Grey level of what comes from beyond the border.
+        fill: Grey level of the area beyond the border.
 
     Returns:
         The new image.

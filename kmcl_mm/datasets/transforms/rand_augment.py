@@ -1,14 +1,15 @@
 """The published recipe's random operations."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
-from ...functional.checks import check_at_least
+from ...checks import check_at_least
 from . import operations as ops
 
 # Mean colour of ImageNet, which the published cutout among the operations paints, in BGR.
@@ -17,10 +18,10 @@ _HIGHEST_LEVEL = 9
 
 
 class _Operation(NamedTuple):
-    """A function of an image and a magnitude; the magnitudes at levels 0 and 9, and whether it is negated at random."""
+    """A function of image and magnitude, its magnitudes at levels 0 and 9, and whether its sign is random."""
 
     function: Callable[..., np.ndarray]
-    magnitudes: Optional[Tuple[float, float]] = None
+    magnitudes: tuple[float, float] | None = None
     is_signed: bool = False
 
 
@@ -28,7 +29,7 @@ class _Operation(NamedTuple):
 class UDARandAugment(BaseTransform):
     """Two of fifteen operations, drawn uniformly, each applied with probability 0.5 at a random level.
 
-    The level is uniform in 1 .. 9, and a magnitude is that level's part of its range:
+    The level is uniform in 1 .. 9; a magnitude is level / 9 of its range:
 
     - invert, autocontrast, equalize: without a magnitude
     - sharpness, colour, contrast, brightness: factor 1 +- (0 to 0.9)
@@ -38,15 +39,15 @@ class UDARandAugment(BaseTransform):
     - translate in x and in y: +- (0 to 150/331) of the side, whole pixels
     - rotate: 0 to 30 degrees, anticlockwise only, nearest pixel
 
-    The host's ``RandAugment`` takes such a list of policies as well; docs/augmentation.md says how it differs.
+    MMPretrain's ``RandAugment`` with the same operations differs in some; docs/augmentation.md says how.
 
     Args:
-        num_operations: Number of operations drawn for an image; one may be drawn twice.
+        num_operations: Number of operations drawn per image; one may be drawn twice.
         probability: Probability that a drawn operation is applied, in [0, 1].
         pad_val: Grey level of the area that shear, translate and rotate leave empty, in [0, 255].
 
     Raises:
-        ValueError: An argument is out of its range; or an image is not of three channels and uint8.
+        ValueError: An argument is out of its range, or an image does not have three channels of uint8.
 
     Required and changed key: ``img`` (H, W, 3), uint8, in BGR.
 
@@ -65,8 +66,8 @@ class UDARandAugment(BaseTransform):
         self.operations = _published_operations(pad_val)
 
     @cache_randomness
-    def _random_operations(self) -> List[Tuple[_Operation, int, int]]:
-        """Operations to apply, each with its level and sign."""
+    def _random_operations(self) -> list[tuple[_Operation, int, int]]:
+        """Draw the operations to apply, each with its level and sign."""
         chosen = np.random.randint(len(self.operations), size=self.num_operations)
         is_applied = np.random.random(self.num_operations) < self.probability
         levels = np.random.randint(1, _HIGHEST_LEVEL + 1, size=self.num_operations)
@@ -74,7 +75,7 @@ class UDARandAugment(BaseTransform):
         drawn = zip(chosen[is_applied].tolist(), levels[is_applied].tolist(), signs[is_applied].tolist())
         return [(self.operations[index], level, sign) for index, level, sign in drawn]
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Apply the drawn operations.
 
         Args:
@@ -84,7 +85,7 @@ class UDARandAugment(BaseTransform):
             The same with ``img`` of the same size.
 
         Raises:
-            ValueError: The image is not of three channels and uint8.
+            ValueError: The image does not have three channels of uint8.
         """
         img = results['img']
         if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
@@ -104,7 +105,7 @@ class UDARandAugment(BaseTransform):
         )
 
 
-def _published_operations(pad_val: int) -> List[_Operation]:
+def _published_operations(pad_val: int) -> list[_Operation]:
     shear, translate = (partial(function, fill=pad_val) for function in (ops.shear, ops.translate))
     return [
         _Operation(ops.invert),
@@ -134,7 +135,7 @@ def _apply(operation: _Operation, img: np.ndarray, level: int, sign: int) -> np.
 
 
 def _random_cutout(img: np.ndarray, side: float) -> np.ndarray:
-    """Paint a square about a random pixel; the published code takes half the side, rounded down, to each direction."""
+    """Paint a square around a random pixel; its side is even, as in the published code."""
     center = np.random.randint(img.shape[0]), np.random.randint(img.shape[1])
     even_side = round(side) // 2 * 2
     return ops.paint_square(img, center, (even_side, even_side), _CUTOUT_COLOR)

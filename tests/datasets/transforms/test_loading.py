@@ -1,12 +1,18 @@
+import errno
 import io
+import os
+import resource
+from http.client import IncompleteRead
+from urllib.error import HTTPError, URLError
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.fileio import LocalBackend
 from mmpretrain.registry import TRANSFORMS
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-import kmcl_mm  # noqa: F401
+from kmcl_mm.errors import UnreadableImageError
 from tests.datasets.transforms.test_operations import difference, photo
 
 TURNED = 6  # EXIF's number for an image that is to be shown turned by a quarter
@@ -29,7 +35,7 @@ def exif(orientation):
 
 
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
-def test_loads_as_the_host_does(tmp_path, backend):
+def test_loads_as_mmpretrain_does(tmp_path, backend):
     pixels = np.random.RandomState(0).randint(0, 256, (5, 7, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / 'image.png')
     results = load(tmp_path / 'image.png', imdecode_backend=backend)
@@ -41,12 +47,12 @@ def test_loads_as_the_host_does(tmp_path, backend):
     'settings', [{}, dict(color_type='grayscale'), dict(to_float32=True), dict(backend_args=dict(backend='local'))]
 )
 @pytest.mark.parametrize('orientation', [1, TURNED])
-def test_the_hosts_arguments(tmp_path, settings, orientation):
+def test_mmpretrains_arguments(tmp_path, settings, orientation):
     path = save(tmp_path / 'image.jpg', photo(), exif=exif(orientation))
-    host = TRANSFORMS.build(dict(type='LoadImageFromFile', **settings))(dict(img_path=str(path)))
+    theirs = TRANSFORMS.build(dict(type='LoadImageFromFile', **settings))(dict(img_path=str(path)))
     ours = load(path, **settings)
-    assert np.array_equal(ours['img'], host['img']) and ours['img'].dtype == host['img'].dtype
-    assert all(ours[key] == host[key] for key in ('img_shape', 'ori_shape'))
+    assert np.array_equal(ours['img'], theirs['img']) and ours['img'].dtype == theirs['img'].dtype
+    assert all(ours[key] == theirs[key] for key in ('img_shape', 'ori_shape'))
 
 
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
@@ -60,6 +66,113 @@ def test_names_a_file_that_is_no_image(tmp_path, backend, content):
 def test_names_a_missing_file(tmp_path):
     with pytest.raises(ValueError, match='missing.jpg'):
         load(tmp_path / 'missing.jpg')
+
+
+def raising(error):
+    """A function that raises, whatever it is given."""
+
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
+
+
+def no_memory():
+    """What OpenCV raises where there is none."""
+    error = cv2.error('(-4:Insufficient memory) Failed to allocate 192000000 bytes')
+    error.code = cv2.Error.StsNoMem
+    return error
+
+
+@pytest.mark.parametrize('ignore_empty', [False, True])
+@pytest.mark.parametrize(
+    'error',
+    [
+        ConnectionResetError(errno.ECONNRESET, 'Connection reset by peer'),
+        PermissionError(errno.EACCES, 'Permission denied'),
+        OSError(errno.EMFILE, 'Too many open files'),
+        OSError(errno.EIO, 'Input/output error'),
+        OSError(errno.ESTALE, 'Stale file handle'),
+        TimeoutError('timed out'),
+        URLError('Name or service not known'),
+        HTTPError('http://storage/image.png', 503, 'Service Unavailable', {}, None),
+        HTTPError('http://storage/image.png', 403, 'Forbidden', {}, None),
+        IncompleteRead(b'half'),
+        RuntimeError('a client library of its own'),
+        MemoryError(),
+    ],
+    ids=repr,
+)
+def test_a_storage_that_does_not_answer_is_no_broken_image(tmp_path, monkeypatch, error, ignore_empty):
+    """Other images would take its place in the training."""
+    path = save(tmp_path / 'image.png', photo())
+    monkeypatch.setattr(LocalBackend, 'get', raising(error))
+    with pytest.raises(type(error)) as raised:
+        load(path, ignore_empty=ignore_empty)
+    assert raised.value is error
+
+
+def test_too_many_open_files(tmp_path):
+    path = save(tmp_path / 'image.png', photo())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_handle = os.dup(0)
+    os.close(next_handle)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_handle, hard))
+    try:
+        with pytest.raises(OSError, match='Too many open files'):
+            load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert load(path)['img_shape'] == photo().shape[:2]
+
+
+@pytest.mark.parametrize('error', [MemoryError(), no_memory()], ids=repr)
+def test_no_memory_to_decode_is_no_broken_image(tmp_path, monkeypatch, error):
+    path = save(tmp_path / 'image.png', photo())
+    monkeypatch.setattr('mmcv.imfrombytes', raising(error))
+    with pytest.raises(MemoryError):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        FileNotFoundError(errno.ENOENT, 'No such file or directory'),
+        NotADirectoryError(errno.ENOTDIR, 'Not a directory'),
+        IsADirectoryError(errno.EISDIR, 'Is a directory'),
+        HTTPError('http://storage/image.png', 404, 'Not Found', {}, None),
+    ],
+    ids=repr,
+)
+def test_a_missing_file_is_a_broken_image(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(LocalBackend, 'get', raising(error))
+    with pytest.raises(UnreadableImageError, match='image.png to be an image'):
+        load(tmp_path / 'image.png')
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        UnidentifiedImageError('cannot identify image file'),
+        OSError('image file is truncated'),
+        cv2.error('(-215:Assertion failed)'),
+        SyntaxError('not a TIFF file'),
+    ],
+    ids=repr,
+)
+def test_what_a_decoder_raises_is_about_the_image(tmp_path, monkeypatch, error):
+    path = save(tmp_path / 'image.png', photo())
+    monkeypatch.setattr('mmcv.imfrombytes', raising(error))
+    with pytest.raises(UnreadableImageError, match='image.png to be an image'):
+        load(path)
+
+
+def test_a_view_of_bytes_is_an_image(tmp_path, monkeypatch):
+    """As MMEngine's backends for Petrel and memcached give it."""
+    path = save(tmp_path / 'image.jpg', photo(480, 640))
+    expected = load(path, min_size=120)['img']
+    monkeypatch.setattr(LocalBackend, 'get', lambda self, path: memoryview(open(path, 'rb').read()))
+    assert np.array_equal(load(path, min_size=120)['img'], expected)
 
 
 def test_ignore_empty_gives_nothing_for_a_broken_file(tmp_path):

@@ -1,17 +1,19 @@
-"""Checks that the data sets make before training starts, and what they report."""
+"""Reading and checking the files of data sets before training starts."""
 
 import os
 from collections import defaultdict
-from typing import Iterable, List
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from mmengine.fileio import LocalBackend, get_file_backend, get_text
+from mmengine.fileio import LocalBackend, get, get_file_backend
 from mmengine.logging import print_log
 
-from ..errors import shorten
+from ..errors import is_missing_file, shorten
 
 
-def check_file(path: str, argument: str) -> None:
-    """Refuse a file that is not there.
+@contextmanager
+def explain_missing_file(path: str, argument: str) -> Iterator[None]:
+    """Say which argument to check if the file that is read in this context does not exist.
 
     Args:
         path: Path of the file, in any of MMEngine's storage backends.
@@ -20,15 +22,40 @@ def check_file(path: str, argument: str) -> None:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    if not get_file_backend(path, enable_singleton=True).isfile(path):
+    try:
+        yield
+    except Exception as error:
+        if not is_missing_file(error):
+            raise
         raise FileNotFoundError(
             f'Expected the file {path}, but there is none. Check `data_root` and `{argument}` of the '
             'data set in the configuration.'
-        )
+        ) from error
+
+
+def read_file(path: str, argument: str) -> bytes:
+    """Read a file.
+
+    Args:
+        path: Path of the file, in any of MMEngine's storage backends.
+        argument: The data set's argument that the path comes from, for the message.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    with explain_missing_file(path, argument):
+        content = get(path)
+        # Some backends return None for a missing file.
+        if content is None:
+            raise FileNotFoundError(path)
+    return bytes(content)
 
 
 def read_text(path: str, argument: str) -> str:
-    """Read a file of text.
+    """Read a text file.
 
     Args:
         path: Path of the file, in any of MMEngine's storage backends.
@@ -41,9 +68,9 @@ def read_text(path: str, argument: str) -> str:
         FileNotFoundError: There is no such file.
         ValueError: It is not in UTF-8.
     """
-    check_file(path, argument)
+    content = read_file(path, argument)
     try:
-        return get_text(path)
+        return content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(
             f'Expected {path} to be text in UTF-8, but it is not: {shorten(str(error))}. Save it again as '
@@ -56,8 +83,8 @@ def check_not_empty(data_list: list, source: str, hint: str) -> None:
 
     Args:
         data_list: The data of the images.
-        source: File that they come from.
-        hint: What to look at.
+        source: The file they come from.
+        hint: What to check.
 
     Raises:
         ValueError: There are none.
@@ -83,10 +110,10 @@ def report_left_out(source: str, left_out: int, total: int) -> None:
 
 
 def check_images(paths: Iterable[str]) -> None:
-    """Refuse a list of images of which some are missing.
+    """Refuse a list of images if some are missing.
 
-    Each folder is listed once, so that this takes a moment for 100,000 images. Images outside the local file system are
-    not looked up.
+    Each folder is listed once, which is fast for 100,000 images. Images outside the local file system are not looked
+    up.
 
     Args:
         paths: Paths of the images.
@@ -98,7 +125,7 @@ def check_images(paths: Iterable[str]) -> None:
     for path in paths:
         folder, name = os.path.split(path)
         names_by_folder[folder].append(name)
-    missing: List[str] = []
+    missing: list[str] = []
     total, alike = 0, ''
     for folder, names in names_by_folder.items():
         total += len(names)
@@ -112,9 +139,9 @@ def check_images(paths: Iterable[str]) -> None:
         missing += [os.path.join(folder, name) for name in absent]
     if missing:
         hint = (
-            f'There is {alike}: mend the names in the annotations.'
+            f'There is {alike}: correct the names in the annotations.'
             if alike
-            else 'Check `data_root` and `data_prefix` of the data set, and that the download is complete.'
+            else 'Check `data_root` and `data_prefix` of the data set, and whether the download is complete.'
         )
         raise FileNotFoundError(
             f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
