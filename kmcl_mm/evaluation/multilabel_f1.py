@@ -1,19 +1,20 @@
 """Precision, recall and F1 as the multilabel literature averages them."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
-from ..functional.checks import UNKNOWN
+from ..checks import UNKNOWN
 from .samples import scores_and_target, stack
 
 
 @METRICS.register_module()
 class MultiLabelF1(BaseMetric):
-    r"""CP, CR, CF1 and OP, OR, OF1 of the labels whose score is above a threshold, in percent.
+    r"""CP, CR, CF1 and OP, OR, OF1 of the labels whose score reaches a threshold, in percent.
 
     With TP, P and T the numbers of right, predicted and true labels,
 
@@ -21,13 +22,13 @@ class MultiLabelF1(BaseMetric):
         CP = \frac{1}{K} \sum_k \frac{TP_k}{P_k}, \quad CR = \frac{1}{K} \sum_k \frac{TP_k}{T_k}, \quad
         OP = \frac{\sum_k TP_k}{\sum_k P_k}, \quad OR = \frac{\sum_k TP_k}{\sum_k T_k}
 
-    and each F1 is the harmonic mean of its P and R: CF1 is not the mean of the labels' F1, which the host's
+    and each F1 is the harmonic mean of its P and R: CF1 is not the mean of the labels' F1, which MMPretrain's
     ``MultiLabelMetric`` gives. A quotient by 0 counts as 0. Unknown labels (-1 in ``gt_score``) count neither as right
     nor as wrong; a label of PASCAL VOC with only difficult objects counts as absent, as in the published code.
 
     Args:
-        thr: Threshold, or one for each label. A score must be above it.
-        topk: Look as well at those of an image's k highest scores that are above the threshold; None for not.
+        thr: Threshold, or one for each label. A score must reach it, as in the heads.
+        topk: Look as well at those of an image's k highest scores that reach the threshold; None for not.
         collect_device: 'cpu' or 'gpu', where the processes' results meet.
         prefix: Prefix of the names.
 
@@ -51,10 +52,10 @@ class MultiLabelF1(BaseMetric):
 
     def __init__(
         self,
-        thr: Union[float, Sequence[float]] = 0.8,
-        topk: Optional[int] = 3,
+        thr: float | Sequence[float] = 0.8,
+        topk: int | None = 3,
         collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.thr = torch.as_tensor(thr, dtype=torch.float64)
@@ -64,7 +65,7 @@ class MultiLabelF1(BaseMetric):
             raise ValueError(f'Expected argument `topk` to be at least 1 or None, but got {topk}.')
         self.topk = topk
 
-    def process(self, data_batch: Any, data_samples: Sequence[Dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the scores and targets of a batch.
 
         Args:
@@ -73,7 +74,7 @@ class MultiLabelF1(BaseMetric):
         """
         self.results += [scores_and_target(sample, difficult=0) for sample in data_samples]
 
-    def compute_metrics(self, results: List[Tuple[Tensor, Tensor]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """The metrics of all images.
 
         Args:
@@ -84,7 +85,7 @@ class MultiLabelF1(BaseMetric):
         """
         return self.calculate(*stack(results))
 
-    def calculate(self, scores: Tensor, target: Tensor) -> Dict[str, float]:
+    def calculate(self, scores: Tensor, target: Tensor) -> dict[str, float]:
         """The metrics of scores.
 
         Args:
@@ -107,7 +108,7 @@ class MultiLabelF1(BaseMetric):
                 f'Expected argument `thr` to be one threshold or {scores.shape[1]}, one for each label, but got '
                 f'{self.thr.numel()}.'
             )
-        predicted = scores > self.thr.to(scores.dtype)
+        predicted = scores >= self.thr.to(scores.dtype)
         metrics = _precision_recall_f1(predicted, target)
         if self.topk is not None:
             known = scores.masked_fill(target == UNKNOWN, -1)
@@ -118,7 +119,7 @@ class MultiLabelF1(BaseMetric):
         return metrics
 
 
-def precision_recall_f1_of_labels(predicted: Tensor, target: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def precision_recall_f1_of_labels(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Precision, recall and F1 of each label, in percent; a quotient by 0 counts as 0.
 
     Args:
@@ -131,7 +132,7 @@ def precision_recall_f1_of_labels(predicted: Tensor, target: Tensor) -> Tuple[Te
     return _quotients(*_counts(predicted, target))
 
 
-def _precision_recall_f1(predicted: Tensor, target: Tensor) -> Dict[str, float]:
+def _precision_recall_f1(predicted: Tensor, target: Tensor) -> dict[str, float]:
     """The means over labels (C) and over all predictions (O)."""
     counts = _counts(predicted, target)
     metrics = {}
@@ -143,7 +144,7 @@ def _precision_recall_f1(predicted: Tensor, target: Tensor) -> Dict[str, float]:
     return metrics
 
 
-def _counts(predicted: Tensor, target: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _counts(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Numbers of right, predicted and true labels, each (K,)."""
     true = target == 1
     return (
@@ -153,7 +154,7 @@ def _counts(predicted: Tensor, target: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _quotients(right: Tensor, predicted: Tensor, true: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _quotients(right: Tensor, predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     precision = 100 * right / predicted.clamp(min=1)
     recall = 100 * right / true.clamp(min=1)
     return precision, recall, _harmonic_mean(precision, recall)

@@ -2,32 +2,32 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
-from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
-from ..files import written_whole
-from ..functional.checks import UNKNOWN
+from ..checks import UNKNOWN
+from ..files import atomic_write
+from .partial_label_ap import PartialLabelAP
 from .samples import scores_and_target, stack
 
 
 @METRICS.register_module()
 class PerLabelAP(BaseMetric):
-    """Average precision of each label by name, in percent: as a table in the log, and as numbers beside the metrics.
+    """Average precision of each label by name, in percent: as a table in the log, and as numbers among the metrics.
 
-    The average precision is the host's. A label that no image has is named and left out of the mean, where the host
+    The average precision is MMPretrain's. A label that no image has is named and left out of the mean, where MMPretrain
     counts it as 0. Unknown labels (-1 in ``gt_score``), and labels of PASCAL VOC with only difficult objects, leave the
     image out of that label's average precision.
 
     Args:
-        count_absent_labels: Count a label that no image has as 0 in the mean, as the host does.
         out_dir: Folder for ``per_label_ap.csv`` and ``per_label_ap.png``. Default: the folder of the run's log;
             without a run no files are written.
         collect_device: 'cpu' or 'gpu', where the processes' results meet.
@@ -49,16 +49,14 @@ class PerLabelAP(BaseMetric):
 
     def __init__(
         self,
-        count_absent_labels: bool = False,
-        out_dir: Optional[str] = None,
+        out_dir: str | None = None,
         collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.count_absent_labels = count_absent_labels
         self.out_dir = out_dir
 
-    def process(self, data_batch: Any, data_samples: Sequence[Dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the scores and targets of a batch.
 
         Args:
@@ -67,7 +65,7 @@ class PerLabelAP(BaseMetric):
         """
         self.results += [scores_and_target(sample, difficult=UNKNOWN) for sample in data_samples]
 
-    def compute_metrics(self, results: List[Tuple[Tensor, Tensor]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """Average precisions of all images; writes the table and the files.
 
         Args:
@@ -86,15 +84,15 @@ class PerLabelAP(BaseMetric):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             with (
-                written_whole(folder / 'per_label_ap.csv') as path,
+                atomic_write(folder / 'per_label_ap.csv') as path,
                 path.open('w', newline='', encoding='utf-8') as file,
             ):
                 csv.writer(file).writerows([('label', 'average_precision', 'positives'), *rows])
-            with written_whole(folder / 'per_label_ap.png') as path:
+            with atomic_write(folder / 'per_label_ap.png') as path:
                 _draw(rows, metrics['mAP'], path)
         return metrics
 
-    def calculate(self, scores: Tensor, target: Tensor) -> Dict[str, float]:
+    def calculate(self, scores: Tensor, target: Tensor) -> dict[str, float]:
         """Average precisions of scores.
 
         Args:
@@ -107,22 +105,20 @@ class PerLabelAP(BaseMetric):
         Raises:
             ValueError: The data set names another number of labels.
         """
-        average_precision = AveragePrecision.calculate(scores, target, average=None).tolist()
+        average_precision = PartialLabelAP.calculate(scores, target, average=None).tolist()
         occurs = (target == 1).any(dim=0).tolist()
         names = self._class_names(target)
-        counted = [value if is_there else 0.0 for value, is_there in zip(average_precision, occurs)]
-        if not self.count_absent_labels:
-            counted = [value for value, is_there in zip(average_precision, occurs) if is_there]
+        counted = [value for value, is_there in zip(average_precision, occurs) if is_there]
         metrics = {f'AP/{name}': value for name, value, is_there in zip(names, average_precision, occurs) if is_there}
         return dict(metrics, mAP=sum(counted) / len(counted) if counted else math.nan)
 
-    def _folder(self) -> Optional[Path]:
+    def _folder(self) -> Path | None:
         if self.out_dir is not None:
             return Path(self.out_dir)
         log_file = MMLogger.get_current_instance().log_file
         return None if log_file is None else Path(log_file).parent
 
-    def _class_names(self, target: Tensor) -> List[str]:
+    def _class_names(self, target: Tensor) -> list[str]:
         names = list((self.dataset_meta or {}).get('classes') or range(target.shape[1]))
         if len(names) != target.shape[1]:
             raise ValueError(
@@ -132,7 +128,7 @@ class PerLabelAP(BaseMetric):
         return [str(name) for name in names]
 
 
-def _table(rows: Sequence[Tuple[str, float, int]], mean: float) -> str:
+def _table(rows: Sequence[tuple[str, float, int]], mean: float) -> str:
     width = max(len(name) for name, _, _ in rows)
     lines = [f'    {name:{width}}  {value:6.2f}  {count:7} positives' for name, value, count in rows if count]
     absent = [name for name, _, count in rows if not count]
@@ -143,7 +139,7 @@ def _table(rows: Sequence[Tuple[str, float, int]], mean: float) -> str:
 
 
 @rc_context({'text.parse_math': False})
-def _draw(rows: Sequence[Tuple[str, float, int]], mean: float, path: Path) -> None:
+def _draw(rows: Sequence[tuple[str, float, int]], mean: float, path: Path) -> None:
     """Bars of the labels that occur, the best on top."""
     rows = [row for row in rows if row[2]]
     figure = Figure(figsize=(8, 1 + 0.22 * max(len(rows), 3)), layout='constrained')

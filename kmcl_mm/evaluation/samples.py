@@ -1,13 +1,11 @@
-"""What the metrics take from the host's data samples."""
-
-from typing import Dict, List, Tuple
+"""What the metrics take from MMPretrain's data samples."""
 
 import torch
 from mmpretrain.structures import label_to_onehot
 from torch import Tensor
 
 
-def scores_and_target(data_sample: Dict, difficult: int) -> Tuple[Tensor, Tensor]:
+def scores_and_target(data_sample: dict, difficult: int) -> tuple[Tensor, Tensor]:
     """Scores and target of one image.
 
     Args:
@@ -29,7 +27,7 @@ def scores_and_target(data_sample: Dict, difficult: int) -> Tuple[Tensor, Tensor
     return scores, target
 
 
-def stack(results: List[Tuple[Tensor, Tensor]]) -> Tuple[Tensor, Tensor]:
+def stack(results: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Scores (N, K) and targets (N, K) of all images."""
     scores, targets = zip(*results)
     return torch.stack(scores), torch.stack(targets)

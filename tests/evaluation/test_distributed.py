@@ -6,7 +6,7 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 from torch import distributed
 
-from kmcl_mm.host import leave_process_group
+from kmcl_mm.engine.runner import leave_process_group
 
 IMAGES, LABELS = 32, 5
 METRICS = [dict(type='mmpretrain.MultiLabelF1', thr=0.5, topk=2), dict(type='mmpretrain.PerLabelAP')]
