@@ -1,14 +1,24 @@
-"""Training, testing and resuming through the command-line tools, in processes of their own."""
+"""Training, testing and resuming through the command-line tools."""
 
+import errno
 import json
+import logging
 import os
+import pickle
 import re
+import runpy
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import mmpretrain
 import pytest
 import torch
+from mmengine.config import Config
 
+from kmcl_mm.config import load_config
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
 
@@ -36,13 +46,14 @@ SMALL = {
 }
 
 
+HOST_TOOLS = Path(mmpretrain.__file__).parent / '.mim/tools'
+
+
 @pytest.fixture
 def small_config(tmp_path):
     """A configuration file like the demo's with other settings on top."""
 
     def write(base=DIGITS, settings=SMALL, **more):
-        from mmengine.config import Config
-
         cfg = Config.fromfile(ROOT / base)
         cfg.merge_from_dict({**settings, **more})
         cfg.model.backbone = {key: value for key, value in cfg.model.backbone.items() if value is not None}
@@ -53,16 +64,48 @@ def small_config(tmp_path):
     return write
 
 
+@pytest.fixture
+def run_tool(monkeypatch, capfd):
+    """Run a Python tool in this process, and return what it prints."""
+    monkeypatch.chdir(ROOT)
+    # MMEngine's loggers of former tests hold the streams of those.
+    monkeypatch.setattr(logging, 'raiseExceptions', False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def run_tool(tool, *arguments, expect=0):
+        # MMEngine takes trainings of one configuration that begin in one second for one.
+        time.sleep(1 - time.time() % 1)
+        monkeypatch.setattr(sys, 'argv', [f'tools/{tool}.py', *map(str, arguments)])
+        status = 0
+        try:
+            runpy.run_path(f'tools/{tool}.py', run_name='__main__')
+        except SystemExit as stopped:
+            status = stopped.code
+        output = ''.join(capfd.readouterr())
+        assert status == expect, output[-5000:]
+        return output
+
+    yield run_tool
+    torch.set_num_threads(threads)
+
+
 def run(*command, expect=0, **environment):
-    """Run a command from the checkout, as a user does, and return what it prints."""
+    """Run a command from the checkout in processes of its own, as a user does, and return what it prints."""
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ['PATH']))
-    environment = dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', **environment)
+    environment = {**os.environ, 'PATH': path, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **environment}
     command = [str(part) for part in command]
     result = subprocess.run(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert result.returncode == expect, result.stdout[-5000:]
     return result.stdout
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return str(free.getsockname()[1])
 
 
 def scalars(work_dir):
@@ -76,9 +119,9 @@ def weights(path):
     return torch.load(path, weights_only=False)
 
 
-def test_train_test_and_resume(small_config, tmp_path):
+def test_train_test_and_resume(small_config, tmp_path, run_tool):
     config = small_config()
-    run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'whole')
+    run_tool('train', config, '--work-dir', tmp_path / 'whole')
     losses, validations = scalars(tmp_path / 'whole')
     assert len(losses) == 9 and len(validations) == 3
     assert {'loss_asl', 'loss_reconstruction', 'loss_contrastive'} <= losses[0].keys()
@@ -89,33 +132,14 @@ def test_train_test_and_resume(small_config, tmp_path):
 
     # The best checkpoint reaches the best metric of raw and averaged weights.
     (best,) = (tmp_path / 'whole').glob('best_*.pth')
-    metrics = tmp_path / 'metrics.json'
-    run(
-        sys.executable,
-        'tools/test.py',
-        config,
-        best,
-        '--work-dir',
-        tmp_path / 'test',
-        '--out',
-        metrics,
-        '--out-item',
-        'metrics',
-    )
+    metrics, test_dir = tmp_path / 'metrics.json', tmp_path / 'test'
+    run_tool('test', config, best, '--work-dir', test_dir, '--out', metrics, '--out-item', 'metrics')
     expected = max(line[f'multi-label/mAP{suffix}'] for line in validations for suffix in ('', '_origin'))
     assert json.loads(metrics.read_text())['multi-label/mAP'] == pytest.approx(expected)
 
     # Stopped after the first epoch and resumed, it ends with the same weights.
-    run(
-        sys.executable,
-        'tools/train.py',
-        config,
-        '--work-dir',
-        tmp_path / 'parts',
-        '--cfg-options',
-        'train_cfg.max_epochs=1',
-    )
-    run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'parts', '--resume')
+    run_tool('train', config, '--work-dir', tmp_path / 'parts', '--cfg-options', 'train_cfg.max_epochs=1')
+    run_tool('train', config, '--work-dir', tmp_path / 'parts', '--resume')
     whole, parts = (weights(tmp_path / name / 'epoch_3.pth') for name in ('whole', 'parts'))
     for part in ('state_dict', 'ema_state_dict'):
         for name, tensor in whole[part].items():
@@ -123,10 +147,117 @@ def test_train_test_and_resume(small_config, tmp_path):
     assert len(parts['message_hub']['log_scalars']['train/loss'].data[0]) == 9
 
 
+def test_predictions_with_and_without_views(small_config, tmp_path, run_tool):
+    """The scores of an image are the average of its own and those of its mirror image."""
+    settings, pipeline = {'train_cfg.max_epochs': 1}, 'test_dataloader.dataset.pipeline'
+    run_tool('train', small_config(**settings), '--work-dir', tmp_path / 'run', '--no-validate')
+    flip = {pipeline: [dict(type='RandomFlip', prob=1.0), dict(type='PackInputs')]}
+    scores = {}
+    for name, more, options in (('plain', {}, []), ('flipped', flip, []), ('views', {}, ['--tta'])):
+        config, out = small_config(**settings, **more), tmp_path / f'{name}.pkl'
+        output = run_tool('test', config, tmp_path / 'run/epoch_1.pth', '--work-dir', tmp_path, '--out', out, *options)
+        assert 'do not match' not in output and 'multi-label/mAP' in output
+        scores[name] = torch.stack([sample['pred_score'] for sample in pickle.loads(out.read_bytes())])
+    assert not scores['plain'].equal(scores['flipped'])
+    torch.testing.assert_close(scores['views'], (scores['plain'] + scores['flipped']) / 2)
+
+
+def test_pictures_of_predictions(small_config, tmp_path, run_tool):
+    config = small_config(**{'train_cfg.max_epochs': 1})
+    run_tool('train', config, '--work-dir', tmp_path / 'run', '--no-validate')
+    options = ['--work-dir', tmp_path / 'test', '--show-dir', tmp_path / 'test/pictures', '--interval', 5]
+    run_tool('test', config, tmp_path / 'run/epoch_1.pth', *options)
+    assert len(list((tmp_path / 'test/pictures').iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [(['--out', 'a.json'], 'must end in .pkl'), (['--out-item', 'metrics'], '--out-item needs --out')],
+)
+def test_where_results_cannot_be_written_it_says_so_at_once(run_tool, options, message):
+    assert message in run_tool('test', 'some.py', 'some.pth', *options, expect=2)
+
+
+TRAIN_OPTIONS = [
+    [],
+    ['--work-dir', 'runs/one'],
+    ['--resume'],
+    ['--resume', 'runs/epoch_2.pth'],
+    ['--amp'],
+    ['--no-validate'],
+    ['--auto-scale-lr'],
+    ['--no-pin-memory', '--no-persistent-workers'],
+    ['--launcher', 'pytorch', '--local-rank', '1'],
+    ['--amp', '--cfg-options', 'optim_wrapper.loss_scale=512.0', 'train_dataloader.pin_memory=False'],
+]
+TEST_OPTIONS = [
+    [],
+    ['--work-dir', 'runs/one', '--launcher', 'slurm'],
+    ['--amp', '--no-pin-memory'],
+    ['--show-dir', 'pictures', '--interval', '3'],
+    ['--show', '--wait-time', '1'],
+    ['--cfg-options', 'test_dataloader.batch_size=4'],
+]
+
+
+@pytest.mark.parametrize(
+    'tool, options',
+    [*(('train', options) for options in TRAIN_OPTIONS), *(('test', options) for options in TEST_OPTIONS)],
+)
+def test_an_option_does_what_it_does_in_mmpretrains_tool(monkeypatch, tmp_path, tool, options):
+    """The configuration that is run is the same."""
+    settings = dict(
+        train_cfg=dict(max_epochs=1),
+        val_cfg=dict(),
+        test_cfg=dict(),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)),
+        auto_scale_lr=dict(base_batch_size=64),
+        train_dataloader=dict(batch_size=8, num_workers=2),
+        val_dataloader=dict(batch_size=8, num_workers=2, persistent_workers=False, collate_fn=dict(type='mine')),
+        test_dataloader=dict(batch_size=8, num_workers=2),
+        val_evaluator=dict(type='SingleLabelMetric'),
+        default_hooks=dict(visualization=dict(type='VisualizationHook', enable=False)),
+    )
+    path = tmp_path / 'some.py'
+    Config(settings).dump(path)
+    found = []
+    for folder in (ROOT / 'tools', HOST_TOOLS):
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.delenv('LOCAL_RANK')
+        checkpoint = ['some.pth'] if tool == 'test' else []
+        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', str(path), *checkpoint, *options])
+        module = runpy.run_path(str(folder / f'{tool}.py'))
+        args = module['parse_args']()
+        cfg = Config.fromfile(path)
+        if folder == HOST_TOOLS:
+            module['merge_args'](cfg, args)
+        else:
+            module['apply_options'](cfg, args)
+            cfg = load_config(cfg, args.cfg_options)
+        found.append(dict(cfg.to_dict(), work_dir=os.path.normpath(cfg.work_dir)))
+        found[-1]['rank'] = os.environ.get('LOCAL_RANK', '0')
+        found[-1].pop('filename', None)
+    ours, theirs = found
+    assert ours == theirs
+
+
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_the_options_are_those_of_mmpretrains_tool(monkeypatch, capsys, tool):
+    found = []
+    for folder in (ROOT / 'tools', HOST_TOOLS):
+        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', '--help'])
+        module = runpy.run_path(str(folder / f'{tool}.py'))
+        with pytest.raises(SystemExit):
+            module['parse_args']()
+        found.append(set(re.findall(r'--[a-z][a-z-]+', capsys.readouterr().out)))
+    ours, theirs = found
+    assert ours == theirs - {'--local', '--local-rank'}
+
+
 @pytest.mark.parametrize(
     'door', ['resume', 'automatic resume', 'load_from', 'test', 'show_predictions', 'fit_thresholds']
 )
-def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, door):
+def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, run_tool, door):
     """At each door that a checkpoint comes in by."""
     config, work_dir = small_config(), tmp_path / 'run'
     work_dir.mkdir()
@@ -134,38 +265,28 @@ def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, door):
     torch.save(dict(state_dict={}, meta={}, extra=ATTACKS[1]), bad)
     (work_dir / 'last_checkpoint').write_text(str(bad))
     command = {
-        'resume': ['tools/train.py', config, '--resume', bad, '--work-dir', work_dir],
-        'automatic resume': ['tools/train.py', config, '--resume', '--work-dir', work_dir],
-        'load_from': ['tools/train.py', config, '--work-dir', work_dir, '--cfg-options', f'load_from={bad}'],
-        'test': ['tools/test.py', config, bad, '--work-dir', work_dir],
-        'show_predictions': ['tools/show_predictions.py', config, bad, '--out', tmp_path / 'grid.png'],
-        'fit_thresholds': ['tools/fit_thresholds.py', config, bad],
+        'resume': ['train', config, '--resume', bad, '--work-dir', work_dir],
+        'automatic resume': ['train', config, '--resume', '--work-dir', work_dir],
+        'load_from': ['train', config, '--work-dir', work_dir, '--cfg-options', f'load_from={bad}'],
+        'test': ['test', config, bad, '--work-dir', work_dir],
+        'show_predictions': ['show_predictions', config, bad, '--out', tmp_path / 'grid.png'],
+        'fit_thresholds': ['fit_thresholds', config, bad],
     }[door]
-    output = run(sys.executable, *command, expect=2)
-    assert f'Expected the checkpoint {bad}' in output and 'could run code' in output and 'Traceback' not in output
+    output = run_tool(*command, expect=2)
+    assert f'error: {bad} was not loaded' in output and 'could run code' in output and 'Traceback' not in output
     assert not (ROOT / 'pwned').exists()
 
 
-def test_resuming_runs_no_configuration_of_the_checkpoint(small_config, tmp_path):
-    config, work_dir = small_config(**{'train_cfg.max_epochs': 1}), tmp_path / 'run'
-    run(sys.executable, 'tools/train.py', config, '--work-dir', work_dir)
-    state = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
-    state['meta']['config'] = f'open({str(tmp_path / "pwned")!r}, "w")'
-    torch.save(state, work_dir / 'epoch_1.pth')
-    run(sys.executable, 'tools/train.py', config, '--resume', '--work-dir', work_dir)
-    assert not (tmp_path / 'pwned').exists()
-
-
-def test_mixed_precision_is_left_out_without_a_gpu(small_config, tmp_path):
+def test_mixed_precision_is_left_out_without_a_gpu(small_config, tmp_path, run_tool):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU')
     config = small_config(**{'train_cfg.max_epochs': 1})
-    output = run(sys.executable, 'tools/train.py', config, '--amp', '--work-dir', tmp_path / 'run')
+    output = run_tool('train', config, '--amp', '--no-validate', '--work-dir', tmp_path / 'run')
     assert 'training without mixed precision' in output
     assert (tmp_path / 'run/epoch_1.pth').is_file()
 
 
-def test_two_processes_log_the_same_first_losses_as_one(small_config, tmp_path):
+def test_two_processes_log_the_same_first_losses_as_one(small_config, tmp_path, run_tool):
     """Frozen norm layers, no augmentation, the same images in all, contrasted together and with one balance."""
     config = small_config(
         **{
@@ -174,111 +295,115 @@ def test_two_processes_log_the_same_first_losses_as_one(small_config, tmp_path):
             'train_cfg.max_epochs': 1,
         }
     )
-    run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'one')
-    run(
-        'tools/dist_train.sh',
-        config,
-        2,
-        '--work-dir',
-        tmp_path / 'two',
-        '--cfg-options',
-        'train_dataloader.batch_size=4',
-        PORT='29617',
-    )
+    run_tool('train', config, '--work-dir', tmp_path / 'one')
+    options = ['--cfg-options', 'train_dataloader.batch_size=4']
+    run('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two', *options, PORT=free_port())
     one, two = (scalars(tmp_path / name)[0][0] for name in ('one', 'two'))
     for name in ('loss_asl', 'loss_reconstruction', 'loss_contrastive'):
         assert two[name] == pytest.approx(one[name], rel=1e-5)
 
     # Testing on two processes sees every image once.
-    metrics = [tmp_path / f'{name}.json' for name in ('one', 'two')]
     (checkpoint,) = (tmp_path / 'two').glob('best_*.pth')
-    run(
-        sys.executable,
-        'tools/test.py',
-        config,
-        checkpoint,
-        '--out',
-        metrics[0],
-        '--out-item',
-        'metrics',
-        '--work-dir',
-        tmp_path / 'test',
-    )
-    run(
-        'tools/dist_test.sh',
-        config,
-        checkpoint,
-        2,
-        '--out',
-        metrics[1],
-        '--out-item',
-        'metrics',
-        '--work-dir',
-        tmp_path / 'test',
-        PORT='29618',
-    )
+    metrics = [tmp_path / f'{name}.json' for name in ('one', 'two')]
+    options = [['--out', path, '--out-item', 'metrics', '--work-dir', tmp_path / 'test'] for path in metrics]
+    run_tool('test', config, checkpoint, *options[0])
+    run('tools/dist_test.sh', config, checkpoint, 2, *options[1], PORT=free_port())
     one, two = (json.loads(path.read_text()) for path in metrics)
     assert two['multi-label/mAP'] == pytest.approx(one['multi-label/mAP'])
 
 
-def test_every_parameter_trains_on_two_processes(small_config, tmp_path):
-    config = small_config(**{'train_cfg.max_epochs': 1, 'model.head.loss.gather_distributed': True})
-    run('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two', PORT='29619')
-    assert (tmp_path / 'two/epoch_1.pth').is_file()
+# Imported by the configuration, so that it hears of the end after all that the runner does there.
+TELL_AT_EXIT = """
+import atexit
+from torch import distributed
+atexit.register(lambda: print(f'The process group is there at exit: {distributed.is_initialized()}.', flush=True))
+"""
 
 
-def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, tmp_path):
+def test_mmpretrains_own_tool_trains_the_same_on_two_processes(small_config, tmp_path):
+    """Without a GPU: each parameter, the losses, and an end without the process group."""
+    (tmp_path / 'tell_at_exit.py').write_text(TELL_AT_EXIT)
+    config = small_config(**{'train_cfg.max_epochs': 2, 'custom_imports.imports': ['kmcl_mm', 'tell_at_exit']})
+    options = [config, '--launcher', 'pytorch', '--work-dir']
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', free_port()]
+    environment = dict(PYTHONPATH=f'{ROOT}{os.pathsep}{tmp_path}', CUDA_VISIBLE_DEVICES='')
+    outputs = [
+        run(*launch, HOST_TOOLS / 'train.py', *options, tmp_path / 'theirs', **environment),
+        run('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'ours', PORT=free_port(), **environment),
+    ]
+    for output in outputs:
+        assert output.count('The process group is there at exit: False.') == 2
+    ours, theirs = (weights(tmp_path / name / 'epoch_2.pth') for name in ('ours', 'theirs'))
+    for part in ('state_dict', 'ema_state_dict'):
+        assert ours[part].keys() == theirs[part].keys()
+        assert not [name for name, tensor in ours[part].items() if not tensor.equal(theirs[part][name])]
+    losses = [scalars(tmp_path / name)[0] for name in ('ours', 'theirs')]
+    names = ('loss', 'loss_asl', 'loss_reconstruction', 'loss_contrastive', 'lr')
+    assert [[line[name] for name in names] for line in losses[0]] == [
+        [line[name] for name in names] for line in losses[1]
+    ]
+    assert len(losses[0]) == 2  # one batch of each process in an epoch
+
+    start = weights(tmp_path / 'ours/epoch_1.pth')['state_dict']
+    still = [
+        name for name, tensor in ours['state_dict'].items() if tensor.is_floating_point() and tensor.equal(start[name])
+    ]
+    assert still == []
+
+
+def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, tmp_path, run_tool):
     # Each digit is in one of 40 scenes at the least.
     scenes = {f'{split}_dataloader.dataset.num_scenes': 40 for split in ('val', 'test')}
     config = small_config(**{'train_cfg.max_epochs': 1, **scenes})
-    run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run')
+    run_tool('train', config, '--work-dir', tmp_path / 'run')
     (best,) = (tmp_path / 'run').glob('best_*.pth')
-    output = run(
-        sys.executable,
-        'tools/show_predictions.py',
-        config,
-        best,
-        '--out',
-        tmp_path / 'pictures/grid.png',
-        '--num-images',
-        5,
-    )
+    grid = tmp_path / 'pictures/grid.png'
+    output = run_tool('show_predictions', config, best, '--out', grid, '--num-images', 5)
     best_map = max(
         line[f'multi-label/mAP{suffix}'] for line in scalars(tmp_path / 'run')[1] for suffix in ('', '_origin')
     )
     assert re.search(rf'mean +{best_map:.2f}\n', output)
     assert 'one threshold for all labels, 0.50' in output
     assert all(re.search(rf'{name} +\d+\.\d\d +\d+ positives', output) for name in ('zero', 'nine'))
-    assert (tmp_path / 'pictures/grid.png').read_bytes().startswith(b'\x89PNG')
+    assert grid.read_bytes().startswith(b'\x89PNG')
 
-    output = run(sys.executable, 'tools/fit_thresholds.py', config, best, '--goal', 'recall', '--wished', 0.9)
-    assert 'fitted on one half of them and tested on the other' in output and 'CP ' in output
+    output = run_tool('fit_thresholds', config, best, '--goal', 'recall', '--wished', 0.9)
+    assert 'fitted on one half and tested on the other' in output and 'CP ' in output
     fitted = best.with_name(f'{best.stem}_thresholds.pth')
     assert len(torch.load(fitted, weights_only=False)['meta']['thresholds']) == 10
-    run(sys.executable, 'tools/test.py', config, fitted, '--work-dir', tmp_path / 'test')
-    output = run(sys.executable, 'tools/show_predictions.py', config, fitted, '--out', tmp_path / 'fitted.png')
+    run_tool('test', config, fitted, '--work-dir', tmp_path / 'test')
+    output = run_tool('show_predictions', config, fitted, '--out', tmp_path / 'fitted.png')
     assert 'a fitted threshold for each label' in output
 
 
-def test_a_training_of_too_few_steps(small_config, tmp_path):
+def test_a_training_of_too_few_steps(small_config, tmp_path, run_tool):
     """Of five steps the learning rate rises for one."""
     settings = {'train_cfg.max_epochs': 1, 'param_scheduler.end': 1, 'train_dataloader.dataset.num_scenes': 40}
-    config = small_config(**settings)
-    output = run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run', expect=1)
+    output = run_tool('train', small_config(**settings), '--work-dir', tmp_path / 'run', expect=2)
     assert 'too short' in output and 'train_cfg.max_epochs' in output and 'Traceback' not in output
 
 
-def test_weights_that_cannot_be_fetched(small_config, tmp_path):
+def test_weights_that_cannot_be_fetched(small_config, tmp_path, run_tool, monkeypatch):
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'empty'))
     config = small_config(**{'model.backbone.model_name': 'resnet18', 'model.backbone.pretrained': True})
-    offline = dict(HF_HUB_OFFLINE='1', HF_HOME=str(tmp_path / 'empty'))
-    output = run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run', expect=1, **offline)
+    output = run_tool('train', config, '--work-dir', tmp_path / 'run', expect=2)
     assert 'cannot be fetched' in output and 'checkpoint_path=FILE' in output and 'Traceback' not in output
 
 
-def test_missing_data_is_named_before_training(tmp_path):
-    output = run(
-        sys.executable,
-        'tools/train.py',
+def test_a_work_dir_that_cannot_be_written_to(small_config, run_tool, monkeypatch):
+    def fail(folder, *_):
+        raise PermissionError(errno.EACCES, 'Permission denied', folder)
+
+    monkeypatch.setattr('mmengine.mkdir_or_exist', fail)
+    output = run_tool('train', small_config(), '--work-dir', '/runs', expect=2)
+    assert re.search('error: /runs.*Permission denied', output)
+    assert 'Traceback' not in output
+
+
+def test_missing_data_is_named_before_training(tmp_path, run_tool):
+    output = run_tool(
+        'train',
         'configs/kmcl_tresnet_m_coco.py',
         '--work-dir',
         tmp_path,
@@ -298,32 +423,14 @@ def test_missing_data_is_named_before_training(tmp_path):
         ('dist_train.sh', 'CONFIG PROCESSES'),
         ('dist_test.sh', 'CONFIG CHECKPOINT PROCESSES'),
         ('slurm_train.sh', 'PARTITION JOB_NAME CONFIG WORK_DIR'),
+        ('slurm_test.sh', 'PARTITION JOB_NAME CONFIG CHECKPOINT'),
     ],
 )
 def test_usage(tool, usage):
     assert usage in run(f'tools/{tool}', expect=2)
 
 
-def test_slurm_command(tmp_path):
-    """What would be started, by an `srun` that prints its arguments."""
-    (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
-    (tmp_path / 'srun').chmod(0o755)
-    environment = dict(
-        os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='8', GPUS_PER_NODE='4', SRUN_ARGS='--qos=x'
-    )
-    output = subprocess.run(
-        ['tools/slurm_train.sh', 'part', 'job', 'a b.py', 'out', '--amp'],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert '--partition=part' in output and '--gres=gpu:4' in output and '--ntasks=8' in output and '--qos=x' in output
-    assert 'tools/train.py a b.py --work-dir=out --launcher=slurm --amp' in output
-
-
-def test_real_coco(small_config, tmp_path, shared_data):
+def test_real_coco(small_config, tmp_path, shared_data, run_tool):
     """The published COCO configuration on real images, with a narrow network: the whole path from JSON to mAP."""
     root = shared_data / 'coco_mini'
     config = small_config(
@@ -350,7 +457,7 @@ def test_real_coco(small_config, tmp_path, shared_data):
             },
         },
     )
-    run(sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'run')
+    run_tool('train', config, '--work-dir', tmp_path / 'run')
     losses, validations = scalars(tmp_path / 'run')
     assert len(losses) == 4 and all(line['loss_contrastive'] > 0 for line in losses)
     metrics = validations[0]
@@ -359,10 +466,8 @@ def test_real_coco(small_config, tmp_path, shared_data):
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_samples_are_drawn(small_config, tmp_path, split):
+def test_samples_are_drawn(small_config, tmp_path, run_tool, split):
     path = tmp_path / 'pictures/samples.png'
-    output = run(
-        sys.executable, 'tools/browse_dataset.py', small_config(), '--out', path, '--num-images', 4, '--split', split
-    )
+    output = run_tool('browse_dataset', small_config(), '--out', path, '--num-images', 4, '--split', split)
     assert f'Picture of 4 {split} samples: {path}' in output
     assert path.read_bytes().startswith(b'\x89PNG')

@@ -1,15 +1,15 @@
-"""Embed the training images of a configuration, for tools/webapp.py to show those that are similar to an image."""
+"""Index the training images of a configuration, so that tools/webapp.py can show similar ones."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from kmcl_mm.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.inference import KMCLInferencer
+from kmcl_mm.apps.inference.indexing import build_index
+from kmcl_mm.apps.inference.similar import ENDING
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
-from kmcl_mm.inference import KMCLInferencer
-from kmcl_mm.inference.indexing import build_index
-from kmcl_mm.inference.similar import ENDING
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,9 +31,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     check_writable(args.out)
-    cfg = load_config(args.config, args.cfg_options)
-    inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
-    index, skipped = build_index(inferencer, cfg, args.num_images)
+    inferencer = KMCLInferencer(load_config(args.config, args.cfg_options), args.checkpoint, args.device)
+    index, skipped = build_index(inferencer, args.num_images, args.batch_size)
     index.save(args.out)
     for image in skipped:
         print(f'Skipped {image.source}: {image.reason}', file=sys.stderr)

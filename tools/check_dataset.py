@@ -1,4 +1,4 @@
-"""Check the data of a configuration before training on it: labels, images, and what its splits have in common."""
+"""Check the data of a configuration before training: labels, images, and overlap of the splits."""
 
 import argparse
 import os
@@ -8,26 +8,26 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 import kmcl_mm  # noqa: F401  registers the data sets
-from kmcl_mm.analysis import check_dataset
-from kmcl_mm.analysis.report import format_report, write_report
-from kmcl_mm.command_line import add_config_argument, positive_integer, run_command
+from kmcl_mm.apps.command_line import add_config_argument, positive_integer, run_command
+from kmcl_mm.apps.data_check import check_dataset
+from kmcl_mm.apps.data_check.summary import format_summary, write_summary
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog='The exit status is 1 where training would be wrong, and 0 otherwise.'
+        description=__doc__, epilog='The exit status is 1 if there are errors, and 0 otherwise.'
     )
     add_config_argument(parser)
     parser.add_argument(
-        '--out-dir', type=Path, help='folder of the CSV files and pictures (work_dirs/check_dataset/<config name>)'
+        '--out-dir', type=Path, help='folder of the CSV files and pictures (work_dirs/check_dataset/CONFIG)'
     )
     parser.add_argument(
         '--workers',
         type=positive_integer,
         default=os.cpu_count(),
-        help='processes that decode images (one a core: %(default)s)',
+        help='processes that decode images (one per core: %(default)s)',
     )
     return parser
 
@@ -39,8 +39,8 @@ def main() -> int:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     check_writable(out_dir / 'labels.csv')
     report = check_dataset(cfg, args.workers)
-    write_report(report, out_dir)
-    print(format_report(report))
+    write_summary(report, out_dir)
+    print(format_summary(report))
     print(f'Tables and pictures: {out_dir}')
     return 1 if report.num_errors else 0
 

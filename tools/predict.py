@@ -1,4 +1,4 @@
-"""Predict the labels of images: print them, write them as a table, draw them."""
+"""Predict the labels of images: write them as a table, draw them, and print them."""
 
 import argparse
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 import mmcv
 from mmengine.utils import track_iter_progress
 
-from kmcl_mm.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.inference import KMCLInferencer, Predictions
+from kmcl_mm.apps.inference.prediction_table import ENDINGS, write_predictions
+from kmcl_mm.apps.pictures import draw_sample_grid
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
-from kmcl_mm.inference import KMCLInferencer, Predictions
-from kmcl_mm.inference.tables import ENDINGS, write_predictions
-from kmcl_mm.visualization import draw_sample_grid
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', type=Path, help='folder for a picture of each image with its labels')
     rule = parser.add_mutually_exclusive_group()
     rule.add_argument('--thr', type=float, help="score from which a label is predicted (the checkpoint's thresholds)")
-    rule.add_argument('--topk', type=positive_integer, help='predict this many labels an image instead')
+    rule.add_argument('--topk', type=positive_integer, help='predict this many labels per image instead')
     parser.add_argument('--embedding', action='store_true', help='write the embeddings into the table as well')
     parser.add_argument(
         '--batch-size', type=positive_integer, default=32, help='images that the network gets at once (%(default)s)'
@@ -42,12 +42,13 @@ def picture_path(folder: Path, number: int, source: str) -> Path:
 
 
 def draw(predictions: Predictions, folder: Path) -> None:
-    """A picture of each image with its labels."""
+    """Draw each image with its labels, with a progress bar."""
     for number, prediction in enumerate(track_iter_progress(predictions.images)):
         path = picture_path(folder, number, prediction.source)
         labels = [f'{name} {score:.0%}' for name, score in prediction.labels.items()]
         image = mmcv.imread(prediction.source, channel_order='rgb')
         draw_sample_grid([image], [None], [labels], Path(prediction.source).name, path)
+    print()
 
 
 def main() -> None:
@@ -56,19 +57,23 @@ def main() -> None:
         if path:
             check_writable(path)
     cfg = load_config(args.config, args.cfg_options)
-    inferencer = KMCLInferencer(cfg, args.checkpoint, batch_size=args.batch_size)
-    predictions = inferencer(args.inputs, thr=args.thr, topk=args.topk, with_embedding=args.embedding)
+    inferencer = KMCLInferencer(cfg, args.checkpoint, args.device)
+    predictions = inferencer(
+        args.inputs, batch_size=args.batch_size, thr=args.thr, topk=args.topk, with_embedding=args.embedding
+    )
+    if args.out:
+        write_predictions(predictions, inferencer.classes, args.out)
+    if args.show_dir:
+        draw(predictions, args.show_dir)
     for prediction in predictions.images:
         labels = ', '.join(f'{name} {score:.0%}' for name, score in prediction.labels.items())
         print(f'{prediction.source}: {labels or "no label"}')
     for skipped in predictions.skipped:
         print(f'Skipped {skipped.source}: {skipped.reason}', file=sys.stderr)
     if args.out:
-        write_predictions(predictions, inferencer.labels, args.out)
         print(f'Table of {len(predictions.images)} images: {args.out}')
     if args.show_dir:
-        draw(predictions, args.show_dir)
-        print(f'\n{len(predictions.images)} pictures: {args.show_dir}')
+        print(f'{len(predictions.images)} pictures: {args.show_dir}')
     if not predictions.images:
         raise SystemExit('None of the images could be read.')
 

@@ -3,12 +3,9 @@
 import argparse
 from pathlib import Path
 
-from kmcl_mm.command_line import add_config_options, positive_integer, run_command
+from kmcl_mm.apps.command_line import add_config_options, add_device_option, needs_extra, positive_integer, run_command
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
-
-# The packages of the extra kmcl_mm[report], by the names that they are imported with.
-_EXTRA = ('bokeh', 'jinja2', 'sklearn')
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,19 +17,16 @@ def parse_args() -> argparse.Namespace:
         '--max-images', type=positive_integer, default=1000, help='images in the map, at the most (%(default)s)'
     )
     add_config_options(parser)
+    add_device_option(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    try:
-        from kmcl_mm.report.page import write_report
-    except ImportError as error:
-        if (error.name or '').partition('.')[0] not in _EXTRA:
-            raise
-        raise SystemExit(f'The report needs more ({error}). Install it:\n    pip install "kmcl_mm[report]"') from error
-    from kmcl_mm.report.evaluation import evaluate
-    from kmcl_mm.report.work_dir import find_best_checkpoint, find_config
+    with needs_extra('report', ('bokeh', 'jinja2', 'sklearn')):
+        from kmcl_mm.apps.report.html import write_report
+    from kmcl_mm.apps.report.predictions import evaluate
+    from kmcl_mm.apps.report.work_dir import find_best_checkpoint, find_config
 
     config = find_config(args.work_dir)
     checkpoint = args.checkpoint or find_best_checkpoint(args.work_dir)
@@ -40,7 +34,7 @@ def main() -> None:
     check_writable(out)
     cfg = load_config(config, args.cfg_options)
     print(f'Configuration {config}, checkpoint {checkpoint}. Test images:')
-    evaluation = evaluate(cfg, checkpoint, args.max_images)
+    evaluation = evaluate(cfg, checkpoint, args.max_images, args.device)
     print('Drawing the page')
     write_report(config.stem, checkpoint, args.work_dir, evaluation, out)
     print(f'Report of {out.stat().st_size / 1e6:.1f} MB: {out}\nOpen it in a browser; it needs no network.')

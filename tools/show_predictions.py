@@ -1,23 +1,22 @@
-"""Print the average precision of every label, and draw test images with their predicted and true labels."""
+"""Draw test images with their predicted and true labels, and print the average precision of every label."""
 
 import argparse
 from pathlib import Path
-from typing import List
 
 import numpy as np
 from mmengine.evaluator import Evaluator
-from mmengine.runner import Runner
 from mmpretrain.structures import DataSample, label_to_onehot
 
-from kmcl_mm.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.inference import load_classifier, predict
+from kmcl_mm.apps.inference.decision_rule import describe_rule, thresholds_of
+from kmcl_mm.apps.pictures import draw_prediction_grid
+from kmcl_mm.checks import UNKNOWN
 from kmcl_mm.config import load_config
+from kmcl_mm.engine import KMCLRunner
 from kmcl_mm.evaluation import PerLabelAP
 from kmcl_mm.evaluation.samples import scores_and_target, stack
 from kmcl_mm.files import check_writable
-from kmcl_mm.functional.checks import UNKNOWN
-from kmcl_mm.inference import load_classifier, predict
-from kmcl_mm.inference.labels import describe_rule, thresholds_of
-from kmcl_mm.visualization import draw_prediction_grid
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,14 +33,14 @@ def main() -> None:
     args = parse_args()
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
-    model, _ = load_classifier(cfg, args.checkpoint)
-    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    model, _ = load_classifier(cfg, args.checkpoint, args.device)
+    loader = KMCLRunner.build_dataloader(cfg.test_dataloader, seed=0)
     evaluator = Evaluator([PerLabelAP()])
     evaluator.dataset_meta = loader.dataset.metainfo
     class_names = loader.dataset.metainfo['classes']
 
-    images: List[np.ndarray] = []
-    samples: List[DataSample] = []
+    images: list[np.ndarray] = []
+    samples: list[DataSample] = []
     for batch, predictions in predict(model, loader):
         evaluator.process(predictions, batch)
         wanted = args.num_images - len(images)

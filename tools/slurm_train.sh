@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train on a Slurm cluster: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [OPTIONS OF train.py]
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS set the size of the job.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS set the size of the job, PORT the port at which its processes meet
+# (drawn, so that two jobs on a node do not meet).
 set -eu
 
 if [ $# -lt 4 ]; then
@@ -14,6 +15,7 @@ work_dir=$4
 shift 4
 gpus=${GPUS:-4}
 gpus_per_node=${GPUS_PER_NODE:-$gpus}
+export MASTER_PORT=${PORT:-$((20000 + RANDOM % 20000))}
 
 # SRUN_ARGS holds several words.
 # shellcheck disable=SC2086

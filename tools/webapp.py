@@ -1,14 +1,14 @@
-"""Show a checkpoint's predictions on a page in the browser, on this machine alone."""
+"""Predict images on a page in the browser, which only this machine can open."""
 
 import argparse
 import signal
 import sys
 from pathlib import Path
 
-from kmcl_mm.command_line import add_model_arguments, run_command
+from kmcl_mm.apps.command_line import add_model_arguments, needs_extra, run_command
+from kmcl_mm.apps.inference import KMCLInferencer
+from kmcl_mm.apps.inference.similar import fingerprint_of, load_index
 from kmcl_mm.config import load_config
-from kmcl_mm.inference import KMCLInferencer
-from kmcl_mm.inference.similar import fingerprint_of, load_index
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,16 +27,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
-        from kmcl_mm.webapp.server import running_page
-    except ImportError as error:
-        raise SystemExit(f'The page needs Gradio ({error}). Install it:\n    pip install "kmcl_mm[webapp]"') from error
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the uploaded files are removed then too
-    cfg = load_config(args.config, args.cfg_options)
-    inferencer = KMCLInferencer(cfg, args.checkpoint)
+    with needs_extra('webapp', ('gradio',)):
+        from kmcl_mm.apps.webapp.server import running_page
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that uploaded files are removed
+    inferencer = KMCLInferencer(load_config(args.config, args.cfg_options), args.checkpoint, args.device)
     index = None
     if args.index:
-        index = load_index(args.index, inferencer.labels, fingerprint_of(inferencer.model.head, cfg))
+        fingerprint = fingerprint_of(inferencer.model.head, inferencer.config)
+        index = load_index(args.index, inferencer.classes, fingerprint)
     title = f'{args.config.stem}, {Path(args.checkpoint).name}'
     with running_page(inferencer, index, args.port, args.max_upload_mb, title) as page:
         print(f'The page: {page.local_url}  (Ctrl+C ends it)', flush=True)

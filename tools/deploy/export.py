@@ -1,14 +1,14 @@
-"""Export a checkpoint to ONNX or to PyTorch's exported program, with labels, thresholds and preprocessing inside."""
+"""Export a checkpoint to ONNX or PyTorch's exported program, with its labels, thresholds and preprocessing."""
 
 import argparse
 from pathlib import Path
 
-from kmcl_mm.command_line import add_model_arguments, run_command
+from kmcl_mm.apps.command_line import add_model_arguments, run_command
+from kmcl_mm.apps.inference import load_classifier
+from kmcl_mm.apps.inference.decision_rule import label_names
+from kmcl_mm.apps.inference.export import ENDINGS, export, metadata_of
 from kmcl_mm.config import load_config
 from kmcl_mm.files import check_writable
-from kmcl_mm.inference import load_classifier
-from kmcl_mm.inference.export import ENDINGS, export, metadata_of
-from kmcl_mm.inference.labels import label_names
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,8 +25,8 @@ def main() -> None:
     args = parse_args()
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
-    model, checkpoint = load_classifier(cfg, args.checkpoint)
-    metadata = metadata_of(model.cpu(), cfg, label_names(checkpoint, args.checkpoint, cfg, model.head))
+    model, checkpoint = load_classifier(cfg, args.checkpoint, args.device)
+    metadata = metadata_of(model, cfg, label_names(checkpoint, args.checkpoint, cfg, model.head))
     export(model, metadata, args.out)
     size = f'{metadata["width"]} x {metadata["height"]} px'
     print(f'{len(metadata["labels"])} labels at {size}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out}')

@@ -1,26 +1,24 @@
-"""Convert weights of the published KMCL code, or of a TResNet of ASL or MIIL, to this package's names."""
+"""Convert weights of the published KMCL code, or of a TResNet of ASL or MIIL, into a checkpoint of this package."""
 
 import argparse
 from pathlib import Path
-from typing import Optional
 
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
+from mmengine.config import Config
 from torch import nn
 
-from kmcl_mm import host
-from kmcl_mm.command_line import add_config_options, run_command
-from kmcl_mm.config import load_config
-from kmcl_mm.conversion import (
+from kmcl_mm.apps.command_line import add_config_options, run_command
+from kmcl_mm.apps.conversion import (
     Weights,
     convert,
     describe_use,
     format_conversion,
     model_of,
-    read_checkpoint,
     save_conversion,
     weights_in,
 )
+from kmcl_mm.apps.model_building import build_model
+from kmcl_mm.config import load_config
+from kmcl_mm.engine import load_checkpoint
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,24 +26,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('source', type=Path, metavar='IN', help='the checkpoint to convert')
     parser.add_argument('out', type=Path, metavar='OUT', nargs='?', help='the checkpoint to write')
     parser.add_argument(
-        '--config', type=Path, help='the configuration whose model the weights are for (read off the weights)'
+        '--config', type=Path, help='the configuration of the model (told by the shapes of the weights)'
     )
-    parser.add_argument(
-        '--entry', help='where in the checkpoint the weights lie (wherever there are some; averaged ones first)'
-    )
-    parser.add_argument('--dry-run', action='store_true', help='print what would become of each weight, write nothing')
+    parser.add_argument('--entry', help='entry of the checkpoint that has the weights (any; averaged weights first)')
+    parser.add_argument('--dry-run', action='store_true', help='print the conversion of each weight, write nothing')
     add_config_options(parser)
     return parser
 
 
-def build_model(config: Optional[Path], options: dict, weights: Weights) -> nn.Module:
-    """The model of a configuration, or else the one that the weights belong to."""
-    init_default_scope('mmpretrain')
-    if config is None:
-        return MODELS.build(model_of(weights))
-    cfg = load_config(config, options)
-    host.leave_out_pretrained_weights(cfg)
-    return MODELS.build(cfg.model)
+def model_for(weights: Weights, config: Path | None, options: dict) -> nn.Module:
+    """The model of a configuration, or else the one that the weights fit."""
+    return build_model(Config(dict(model=model_of(weights))) if config is None else load_config(config, options))
 
 
 def main() -> None:
@@ -57,14 +48,12 @@ def main() -> None:
         parser.error(f'OUT must be another file than IN: {args.out}')
     if args.cfg_options and args.config is None:
         parser.error('--cfg-options needs --config')
-    weights = weights_in(read_checkpoint(args.source), args.source, args.entry)
-    conversion = convert(weights, build_model(args.config, args.cfg_options, weights))
+    weights = weights_in(load_checkpoint(args.source), args.source, args.entry)
+    conversion = convert(weights, model_for(weights, args.config, args.cfg_options))
+    if not args.dry_run:
+        save_conversion(weights, conversion, args.out)
     print(format_conversion(weights, conversion))
-    if args.dry_run:
-        print('Nothing was written.')
-        return
-    save_conversion(weights, conversion, args.out)
-    print(f'Written: {args.out}\n{describe_use(conversion, args.out)}')
+    print('Nothing was written.' if args.dry_run else f'Written: {args.out}\n{describe_use(conversion, args.out)}')
 
 
 if __name__ == '__main__':

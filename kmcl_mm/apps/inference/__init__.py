@@ -1,0 +1,7 @@
+"""Predictions of a trained checkpoint."""
+
+from .classifier import has_kernels, load_classifier, predict
+from .inferencer import KMCLInferencer, Prediction, Predictions
+from .preprocessing import Skipped
+
+__all__ = ['KMCLInferencer', 'Prediction', 'Predictions', 'Skipped', 'has_kernels', 'load_classifier', 'predict']

@@ -1,0 +1,1 @@
+"""A local web page that predicts the labels of an image and shows similar ones."""

@@ -1,7 +1,0 @@
-"""From a configuration and a checkpoint to predictions."""
-
-from .classifier import has_kernels, load_classifier, predict
-from .inferencer import KMCLInferencer, Prediction, Predictions
-from .preprocessing import Skipped
-
-__all__ = ['KMCLInferencer', 'Prediction', 'Predictions', 'Skipped', 'has_kernels', 'load_classifier', 'predict']

@@ -1,1 +1,0 @@
-"""A report on a training: one HTML page with charts, a map of the embeddings, and images to look at."""

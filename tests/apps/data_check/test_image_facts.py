@@ -1,0 +1,124 @@
+import io
+
+import numpy as np
+import pytest
+from mmengine.fileio import LocalBackend
+from PIL import Image
+
+from kmcl_mm.apps.data_check.image_facts import inspect_image, inspect_images
+from tests.apps.data_check.drawn import draw_scene
+
+
+def save(path, image, **options):
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+    return str(path)
+
+
+@pytest.mark.parametrize('progressive', [False, True])
+@pytest.mark.parametrize('size', [(96, 72), (1024, 700)])
+def test_every_cut_of_a_jpeg_is_found(tmp_path, size, progressive):
+    """Also where it is decoded at a part of its size; OpenCV reads these."""
+    buffer = io.BytesIO()
+    Image.fromarray(draw_scene(0, *size)).save(buffer, 'JPEG', progressive=progressive)
+    content = buffer.getvalue()
+    path = tmp_path / 'cut.jpg'
+    path.write_bytes(content)
+    assert inspect_image(str(path)).problem is None
+    for part in (0.3, 0.6, 0.9, 0.99):
+        path.write_bytes(content[: int(part * len(content))])
+        assert inspect_image(str(path)).problem
+    path.write_bytes(content[:-2])
+    assert inspect_image(str(path)).problem
+    path.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))  # a download that stopped
+    assert inspect_image(str(path)).problem
+
+
+def test_files_that_are_no_images(tmp_path):
+    for name, content in (('empty.jpg', b''), ('text.jpg', b'not an image'), ('png.png', b'\x89PNG\r\n\x1a\n12345')):
+        (tmp_path / name).write_bytes(content)
+        assert inspect_image(str(tmp_path / name)).problem
+    assert 'cannot be opened' in inspect_image(str(tmp_path / 'missing.jpg')).problem
+
+
+@pytest.mark.parametrize(
+    'image, oddity',
+    [
+        (draw_scene(0, 200, 31), 'smaller than 32 pixels'),
+        (draw_scene(0, 400, 70), 'longer than 5 to 1'),
+        (np.full((60, 60, 3), 90, np.uint8), 'of one colour'),
+        (Image.fromarray(draw_scene(0)).convert('RGBA'), 'colour mode RGBA'),
+        (Image.fromarray(draw_scene(0)).convert('P'), 'colour mode P'),
+    ],
+)
+def test_odd_images(tmp_path, image, oddity):
+    facts = inspect_image(save(tmp_path / 'odd.png', image))
+    assert facts.problem is None and oddity in facts.oddities
+
+
+def test_usual_images_are_not_odd(tmp_path):
+    for image in (Image.fromarray(draw_scene(0)), Image.fromarray(draw_scene(0)).convert('L')):
+        facts = inspect_image(save(tmp_path / 'usual.jpg', image))
+        assert facts.oddities == () and (facts.width, facts.height) == (96, 72)
+
+
+def test_an_image_that_is_turned_by_its_exif_orientation(tmp_path):
+    """Its thumbnail is that of the picture as it is shown."""
+    image = Image.fromarray(draw_scene(0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = inspect_image(save(tmp_path / 'turned.png', image.rotate(90, expand=True), exif=exif))
+    assert turned.oddities == ('turned by its EXIF orientation',) and turned.sides_swapped
+    upright = inspect_image(save(tmp_path / 'upright.png', image))
+    np.testing.assert_allclose(turned.thumbnail.astype(int), upright.thumbnail.astype(int), atol=1)
+
+
+def test_16_bit_images_keep_their_contrast(tmp_path):
+    grey = draw_scene(0)[..., 0]
+    deep = inspect_image(save(tmp_path / 'deep.png', Image.fromarray(grey.astype(np.uint16) * 16)))
+    assert deep.problem is None and deep.thumbnail.std() > 10
+    assert (
+        np.corrcoef(deep.thumbnail.ravel(), inspect_image(save(tmp_path / 'a.png', grey)).thumbnail.ravel())[0, 1]
+        > 0.99
+    )
+
+
+def test_in_processes_with_progress(tmp_path, capfd):
+    paths = [save(tmp_path / f'{seed}.jpg', draw_scene(seed)) for seed in range(20)]
+    facts = inspect_images(paths, workers=2)
+    assert list(facts) == paths
+    assert all(facts[path].digest == inspect_image(path).digest for path in paths)
+    assert '20/20' in capfd.readouterr().err
+    assert inspect_images([], workers=1) == {}
+    with pytest.raises(ValueError, match='`workers`.*at least 1'):
+        inspect_images(paths, workers=0)
+
+
+@pytest.mark.parametrize('error', [ConnectionError('reset by peer'), OSError(24, 'Too many open files'), MemoryError()])
+def test_an_error_of_the_storage_is_not_one_of_the_image(tmp_path, monkeypatch, error):
+    path = save(tmp_path / 'a.png', draw_scene(0))
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(LocalBackend, 'get', fail)
+    with pytest.raises(type(error)):
+        inspect_image(path)
+
+
+def test_a_file_without_permission_is_a_problem(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(LocalBackend, 'get', refuse)
+    assert inspect_image(str(tmp_path / 'a.png')).problem == 'cannot be opened: Permission denied'
+
+
+def test_a_memory_that_is_full_is_not_a_broken_image(tmp_path, monkeypatch):
+    path = save(tmp_path / 'a.png', draw_scene(0))
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr('kmcl_mm.apps.data_check.image_facts._grey', fail)
+    with pytest.raises(MemoryError):
+        inspect_image(path)

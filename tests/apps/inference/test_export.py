@@ -1,0 +1,89 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import default_collate
+
+from kmcl_mm.apps.inference import KMCLInferencer
+from kmcl_mm.apps.inference.export import METADATA_FILE, export, metadata_of
+from kmcl_mm.apps.inference.preprocessing import Preprocessing
+from tests.apps.inference.conftest import LABELS
+from tests.conftest import ROOT
+
+
+def scores_of(path, images):
+    """Scores (N, K) and metadata, by the runtime the file is for."""
+    if path.suffix == '.pt2':
+        files = {METADATA_FILE: ''}
+        program = torch.export.load(path, extra_files=files)
+        return program.module()(torch.from_numpy(images)).detach().numpy(), json.loads(files[METADATA_FILE])
+    runtime = pytest.importorskip('onnxruntime', reason='onnxruntime, the judge of ONNX files, is not installed')
+    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    properties = session.get_modelmeta().custom_metadata_map
+    return session.run(['scores'], dict(images=images))[0], {key: json.loads(properties[key]) for key in properties}
+
+
+def needs_onnx(ending):
+    if ending == 'onnx':
+        pytest.importorskip('onnx', reason='onnx is not installed')
+
+
+def prepared(source, cfg, metadata):
+    """An image as a runtime prepares it from the metadata alone, after the pipeline's resize."""
+    image = default_collate([Preprocessing(cfg)(source)])['inputs'].numpy().astype(np.float32)
+    assert image.shape[2:] == (metadata['height'], metadata['width'])
+    if metadata['channel_order'] == 'rgb':
+        image = image[:, ::-1]
+    mean, std = (np.array(metadata[key], np.float32)[:, None, None] for key in ('mean', 'std'))
+    return np.ascontiguousarray((image - mean) / std)
+
+
+@pytest.mark.parametrize('ending', ['onnx', 'pt2'])
+def test_scores_equal_the_inferencers(small_cfg, classifier, save_checkpoint, folder, tmp_path, ending):
+    """On files, with no more than what the file says; in batches of one and of all."""
+    needs_onnx(ending)
+    checkpoint = save_checkpoint(thresholds=dict(zip(LABELS, (0.25, 0.5, 0.75))))
+    inferencer = KMCLInferencer(small_cfg, checkpoint, fuse=False)
+    path = tmp_path / f'new/model.{ending}'
+    export(inferencer.model, metadata_of(inferencer.model, small_cfg, LABELS), path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    found = inferencer(folder)
+    _, metadata = scores_of(path, np.zeros((1, 3, 64, 64), np.float32))
+    assert metadata['labels'] == list(LABELS) and metadata['thresholds'] == [0.25, 0.5, 0.75]
+    images = [prepared(image.source, small_cfg, metadata) for image in found.images]
+    expected = np.stack([image.scores for image in found.images])
+    np.testing.assert_allclose(scores_of(path, np.concatenate(images))[0], expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(scores_of(path, images[1])[0], expected[1:2], rtol=0, atol=1e-4)
+
+
+def test_the_program_in_the_docs(small_cfg, classifier, save_checkpoint, folder, tmp_path, monkeypatch):
+    """Without the package: labels and scores of an image from the file alone."""
+    for package in ('onnx', 'onnxruntime'):
+        pytest.importorskip(package)
+    inferencer = KMCLInferencer(small_cfg, save_checkpoint(thresholds=dict(zip(LABELS, (0.25, 0.5, 0.75)))))
+    export(inferencer.model, metadata_of(inferencer.model, small_cfg, LABELS), tmp_path / 'model.onnx')
+    shutil.copy(folder / 'a.jpg', tmp_path / 'photo.jpg')
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(
+        r'```python\n(import json.*?)```', (ROOT / 'docs/inference.md').read_text(), flags=re.DOTALL
+    )
+    names = {}
+    exec(program, names)
+    (image,) = inferencer('photo.jpg').images
+    np.testing.assert_allclose(names['scores'][0], image.scores, rtol=0, atol=1e-4)
+    assert set(names['labels']) == set(image.labels)
+
+
+def test_a_pipeline_without_a_resize(small_cfg, classifier):
+    cfg = small_cfg.__class__(dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type='PackInputs')]))))
+    with pytest.raises(ValueError, match='images of several sizes: .*300, 500.*Add a Resize'):
+        metadata_of(classifier, cfg, LABELS)
+
+
+def test_a_file_of_another_kind(small_cfg, classifier, tmp_path):
+    with pytest.raises(ValueError, match='`path`.*.onnx, .pt2.*model.engine'):
+        export(classifier, metadata_of(classifier, small_cfg, LABELS), tmp_path / 'model.engine')
