@@ -11,10 +11,11 @@ import argparse
 import copy
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -25,10 +26,10 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 import kmcl_mm
-from kmcl_mm.inference.export import Scores, export
-from kmcl_mm.inference.fast import speed_up
-from kmcl_mm.inference.inputs import find_sources
-from kmcl_mm.inference.preprocessing import Preprocessing
+from kmcl_mm.apps.inference.export import Scores, export
+from kmcl_mm.apps.inference.fusing import fuse
+from kmcl_mm.apps.inference.inputs import find_sources
+from kmcl_mm.apps.inference.preprocessing import Preprocessing
 
 CONFIGS = ('kmcl_tresnet_m_coco', 'kmcl_tresnet_l_coco', 'kmcl_efficientnet-lite0_voc07')
 SIZE = 224
@@ -60,10 +61,10 @@ def build(config: str) -> BaseModel:
     return model.eval()
 
 
-def forms(model: BaseModel, images: Tensor, folder: Path) -> Dict[str, Form]:
+def forms(model: BaseModel, images: Tensor, folder: Path) -> dict[str, Form]:
     """Each form as a function that gives the scores of the images."""
     fast = copy.deepcopy(model)
-    if not speed_up(fast, images):
+    if not fuse(fast, images):
         raise RuntimeError('The folded form changes the scores.')
     compiled = torch.compile(Scores(fast))
     size = dict(height=SIZE, width=SIZE)
@@ -83,7 +84,7 @@ def forms(model: BaseModel, images: Tensor, folder: Path) -> Dict[str, Form]:
     }
 
 
-def load(config: str, model: BaseModel, number: int, photos: Optional[Path]) -> Tensor:
+def load(config: str, model: BaseModel, number: int, photos: Path | None) -> Tensor:
     """Images as the network gets them: photos, prepared as in a test, or random numbers."""
     if photos is None:
         return torch.randn(number, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
@@ -92,7 +93,7 @@ def load(config: str, model: BaseModel, number: int, photos: Optional[Path]) -> 
     return model.data_preprocessor(default_collate(samples))['inputs']
 
 
-def measure(config: str, number: int, photos: Optional[Path], repeats: int) -> List[Row]:
+def measure(config: str, number: int, photos: Path | None, repeats: int) -> list[Row]:
     """Median of each form's time, taken in turn after a call that is not counted."""
     with TemporaryDirectory() as folder, torch.no_grad():
         model = build(config)
@@ -141,7 +142,7 @@ def main() -> None:
                     flush=True,
                 )
     args.out.mkdir(parents=True, exist_ok=True)
-    with (args.out / 'inference.csv').open('w', newline='') as file:
+    with (args.out / 'inference.csv').open('w', newline='', encoding='utf-8') as file:
         csv.writer(file).writerows([Row._fields, *rows])
     print(f'Wrote {args.out / "inference.csv"}')
 

@@ -1,10 +1,11 @@
 """Images from disk to batch, in the recipe's training form: python -m benchmarks.loader [--images FOLDER]
 
 The same images at 224 and 448 px, in batches of 64 from two workers: by PIL and torchvision as the published code has
-them, by the host's transforms, and by this package's, with each change between them in turn. All forms take turns, and
-of each the best turn counts, the one that other work on the machine disturbed least. Milliseconds are those that the
-workers and the main process compute for an image; the ratios are of them. Without --images it draws photo-like JPEGs of
-500 x 375 pixels. Writes loader.csv to the folder of --out. Needs Linux. Four minutes on two cores; --quick takes one.
+them, by MMPretrain's transforms, and by this package's, with each change between them in turn. All forms take turns,
+and of each the best turn counts, the one that other work on the machine disturbed least. Milliseconds are those that
+the workers and the main process compute for an image; the ratios are of them. Without --images it draws photo-like
+JPEGs of 500 x 375 pixels. Writes loader.csv to the folder of --out. Needs Linux. Four minutes on two cores; --quick
+takes one.
 """
 
 import argparse
@@ -14,19 +15,19 @@ import multiprocessing
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate, pseudo_collate
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.pil_loader import PILImage
-from kmcl_mm.config import config_folder
+from kmcl_mm.datasets.recipe import train_pipeline
 
 BATCH = 64
 WORKERS = 2
@@ -45,13 +46,13 @@ class Form(NamedTuple):
     """A way to load: from a path to an item, and from items to a batch."""
 
     load: Callable[[str], Any]
-    collate: Callable[[List], Any]
+    collate: Callable[[list], Any]
 
 
 class Files(Dataset):
     """Image files as a form loads them."""
 
-    def __init__(self, paths: List[str], load: Callable[[str], Any]) -> None:
+    def __init__(self, paths: list[str], load: Callable[[str], Any]) -> None:
         self.paths = paths
         self.load = load
 
@@ -62,40 +63,67 @@ class Files(Dataset):
         return self.load(self.paths[index])
 
 
-class HostPipeline:
-    """An image file with two labels through a pipeline of the host's."""
+# The recipe's operations by MMPretrain: the level is continuous, and rotation is to both sides.
+MMPRETRAIN_RAND_AUGMENT = dict(
+    type='RandAugment',
+    policies=[
+        dict(type='Invert'),
+        dict(type='Cutout', magnitude_range=(0, 20)),
+        dict(type='Sharpness', magnitude_range=(0, 0.9)),
+        dict(type='ColorTransform', magnitude_range=(0, 0.9)),
+        dict(type='Contrast', magnitude_range=(0, 0.9)),
+        dict(type='Brightness', magnitude_range=(0, 0.9)),
+        dict(type='AutoContrast'),
+        dict(type='Equalize'),
+        dict(type='Posterize', magnitude_range=(8, 4)),
+        dict(type='Solarize', magnitude_range=(256, 0)),
+        dict(type='Shear', magnitude_range=(0, 0.3), direction='horizontal'),
+        dict(type='Shear', magnitude_range=(0, 0.3), direction='vertical'),
+        dict(type='Translate', magnitude_range=(0, 150 / 331), direction='horizontal'),
+        dict(type='Translate', magnitude_range=(0, 150 / 331), direction='vertical'),
+        dict(type='Rotate', magnitude_range=(0, 30)),
+    ],
+    num_policies=2,
+    magnitude_level=9,
+    magnitude_std='inf',
+    total_level=9,
+    hparams=dict(pad_val=128),
+)
 
-    def __init__(self, pipeline: List[Dict]) -> None:
+
+class Pipeline:
+    """An image file with two labels through a pipeline of MMPretrain's."""
+
+    def __init__(self, pipeline: list[dict]) -> None:
         self.pipeline = Compose(pipeline)
 
-    def __call__(self, path: str) -> Dict:
+    def __call__(self, path: str) -> dict:
         return self.pipeline(dict(img_path=path, gt_label=[0, 1]))
 
 
-def forms(size: int) -> Dict[str, Form]:
+def forms(size: int) -> dict[str, Form]:
     """The forms to compare, each with one change to the one before it."""
-    recipe = Config.fromfile(config_folder() / '_base_/datasets/recipe.py')
-    *before_policy, policy, pack = recipe[f'train_pipeline_{size}']
+    *before_policy, policy, pack = train_pipeline(size)
     load, *squash_and_cutout = before_policy
     load_in_full = dict(load, min_size=None)
 
-    def host(*pipeline: Dict) -> HostPipeline:
-        return HostPipeline([*pipeline, pack])
+    def prepared(*pipeline: dict) -> Pipeline:
+        return Pipeline([*pipeline, pack])
 
-    host_form = host(load_in_full, *squash_and_cutout, recipe.host_rand_augment)
+    opencv_form = prepared(load_in_full, *squash_and_cutout, MMPRETRAIN_RAND_AUGMENT)
     return {
         'PIL, float32': Form(PILImage(size), torch.utils.data.default_collate),
         'uint8 until the device': Form(PILImage(size, is_float=False), torch.utils.data.default_collate),
-        "the host's OpenCV form": Form(host_form, pseudo_collate),
-        'stacked in the worker': Form(host_form, default_collate),
-        'UDARandAugment': Form(host(load_in_full, *squash_and_cutout, policy), default_collate),
-        'JPEGs decoded smaller': Form(host(load, *squash_and_cutout, policy), default_collate),
+        "MMPretrain's OpenCV form": Form(opencv_form, pseudo_collate),
+        'stacked in the worker': Form(opencv_form, default_collate),
+        'UDARandAugment': Form(prepared(load_in_full, *squash_and_cutout, policy), default_collate),
+        'JPEGs decoded smaller': Form(prepared(load, *squash_and_cutout, policy), default_collate),
     }
 
 
-def costs(all_forms: Dict[str, Form], paths: List[str], repeats: int) -> Dict[str, Cost]:
+def costs(all_forms: dict[str, Form], paths: list[str], repeats: int) -> dict[str, Cost]:
     """What each form costs in its best turn, after one that is not counted."""
-    # The host's setting for training: workers share the cores already.
+    # MMPretrain's setting for training: workers share the cores already.
     cv2.setNumThreads(0)
     loaders = {
         name: DataLoader(
@@ -126,7 +154,9 @@ def computing_seconds() -> float:
     ticks = 0
     for child in multiprocessing.active_children():
         # User and system time are the 14th and 15th number; the second is a name in brackets, which may hold spaces.
-        ticks += sum(map(int, Path(f'/proc/{child.pid}/stat').read_text().rpartition(')')[2].split()[11:13]))
+        ticks += sum(
+            map(int, Path(f'/proc/{child.pid}/stat').read_text(encoding='utf-8').rpartition(')')[2].split()[11:13])
+        )
     return time.process_time() + ticks / os.sysconf('SC_CLK_TCK')
 
 
@@ -146,7 +176,7 @@ def draw_images(folder: Path, number: int) -> None:
         cv2.imwrite(str(folder / f'{index:04}.jpg'), (img + grain).clip(0, 255), [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 
-def find_images(folder: Path, number: int) -> List[str]:
+def find_images(folder: Path, number: int) -> list[str]:
     """Paths of the first JPEGs of a folder, over and over until there are enough."""
     found = sorted(str(path) for path in folder.glob('*.jpg'))
     if not found:
@@ -154,7 +184,7 @@ def find_images(folder: Path, number: int) -> List[str]:
     return [found[index % len(found)] for index in range(number)]
 
 
-def run(size: int, paths: List[str], repeats: int) -> List[tuple]:
+def run(size: int, paths: list[str], repeats: int) -> list[tuple]:
     """Measure all forms at a size and print them; one row a form, in the order of COLUMNS."""
     best = costs(forms(size), paths, repeats)
     rows, names = [], list(best)
@@ -181,7 +211,7 @@ def main() -> None:
         paths = find_images(args.images or Path(drawn), IMAGES)
         rows = [row for size in (224, 448) for row in run(size, paths, repeats)]
     args.out.mkdir(parents=True, exist_ok=True)
-    with (args.out / 'loader.csv').open('w', newline='') as file:
+    with (args.out / 'loader.csv').open('w', newline='', encoding='utf-8') as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     print(f'Wrote {args.out / "loader.csv"}')
 

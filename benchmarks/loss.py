@@ -12,7 +12,7 @@ import csv
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
@@ -44,8 +44,8 @@ class Result(NamedTuple):
     """What both forms cost, and the largest error of ours; None where the plain form takes too much memory."""
 
     ours: Measurement
-    plain: Optional[Measurement] = None
-    error: Optional[float] = None
+    plain: Measurement | None = None
+    error: float | None = None
 
 
 # MS-COCO has 2.9 labels an image. The last of these is the worst case: every image has every label.
@@ -67,7 +67,7 @@ AGAINST_OTHERS = [
 _MOST_PLAIN_PAIRS = 128 * 128 * 80 * 128
 
 
-def batch(case: Case, device: torch.device) -> Tuple[List[Tensor], Tensor]:
+def batch(case: Case, device: torch.device) -> tuple[list[Tensor], Tensor]:
     """Embedding, logits, means and variances such as a head in training gives, and targets."""
     generator = torch.Generator().manual_seed(0)
     kernels = (case.images, case.labels)
@@ -100,7 +100,7 @@ def run_case(case: Case, device_name: str, compile_blocks: bool) -> Result:
     return Result(with_ours, with_plain, _error(ours, inputs, target))
 
 
-def _error(ours: KMCLLoss, inputs: List[Tensor], target: Tensor) -> float:
+def _error(ours: KMCLLoss, inputs: list[Tensor], target: Tensor) -> float:
     exact_inputs = [part.detach().double().requires_grad_() for part in inputs]
     pairs = zip(_values_and_gradients(ours, inputs, target), _values_and_gradients(plain_losses, exact_inputs, target))
     return max(((value - exact).abs().max() / exact.abs().max().clamp(min=1e-30)).item() for value, exact in pairs)
@@ -118,13 +118,13 @@ def _pairs(case: Case) -> int:
     return case.images**2 * case.labels * (case.dimensions if case.covariance == 'anisotropic' else 1)
 
 
-def _values_and_gradients(losses, inputs: List[Tensor], target: Tensor) -> List[Tensor]:
+def _values_and_gradients(losses, inputs: list[Tensor], target: Tensor) -> list[Tensor]:
     values = losses(*inputs, target)
     gradients = torch.autograd.grad(sum(values.values()), inputs)
     return [*(value.detach() for value in values.values()), *gradients]
 
 
-def run_all(cases: List[Case], device: str, compile_blocks: bool) -> Dict[Case, Result]:
+def run_all(cases: list[Case], device: str, compile_blocks: bool) -> dict[Case, Result]:
     """Results by case, each from a fresh process, printed as they come. Memory below a megabyte counts as one."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['benchmarks.plain', 'kmcl_mm.models'])
@@ -154,9 +154,9 @@ def _row(case: Case, result: Result) -> str:
     )
 
 
-def write_csv(results: Dict[Case, Result], path: Path) -> None:
+def write_csv(results: dict[Case, Result], path: Path) -> None:
     """One row a case and form."""
-    with path.open('w', newline='') as file:
+    with path.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow([*Case._fields, 'form', *Measurement._fields])
         for case, result in results.items():
@@ -166,7 +166,7 @@ def write_csv(results: Dict[Case, Result], path: Path) -> None:
                     writer.writerow([*case, form, *measurement])
 
 
-def draw(results: Dict[Case, Result], path: Path) -> None:
+def draw(results: dict[Case, Result], path: Path) -> None:
     """Time and memory of both forms against the number of images."""
     figure = Figure(figsize=(10, 4), layout='constrained')
     for axis, quantity, label in zip(

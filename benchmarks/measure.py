@@ -2,9 +2,10 @@
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -58,7 +59,7 @@ def _reset_peak(device: torch.device) -> int:
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
-    Path('/proc/self/clear_refs').write_text('5')
+    Path('/proc/self/clear_refs').write_text('5', encoding='utf-8')
     return _status('VmRSS')
 
 
@@ -67,5 +68,5 @@ def _peak(device: torch.device) -> int:
 
 
 def _status(name: str) -> int:
-    kilobytes = re.search(rf'{name}:\s+(\d+) kB', Path('/proc/self/status').read_text())[1]
+    kilobytes = re.search(rf'{name}:\s+(\d+) kB', Path('/proc/self/status').read_text(encoding='utf-8'))[1]
     return int(kilobytes) * 1024

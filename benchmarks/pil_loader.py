@@ -4,7 +4,7 @@ It is what the benchmark compares with, and shares no code with the package.
 """
 
 import random
-from typing import Callable, Dict
+from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from torch import Tensor
@@ -69,7 +69,7 @@ def _small_cutout(img: Image.Image, part: float) -> Image.Image:
 
 
 # Each takes an image and the level as a part of the highest.
-OPERATIONS: Dict[str, Callable[[Image.Image, float], Image.Image]] = dict(
+OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = dict(
     invert=lambda img, part: ImageOps.invert(img),
     cutout=_small_cutout,
     sharpness=_enhance(ImageEnhance.Sharpness),

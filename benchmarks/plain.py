@@ -3,8 +3,6 @@
 It is what the benchmark compares with and what the tests judge by, and shares no code with the package.
 """
 
-from typing import Dict
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,7 @@ def plain_losses(
     target: Tensor,
     variant: str = 'reference',
     temperature: float = 0.17,
-) -> Dict[str, Tensor]:
+) -> dict[str, Tensor]:
     """The losses of ``KMCLLoss`` with all weights 1.
 
     Args:

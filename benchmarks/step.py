@@ -9,9 +9,10 @@ their update. Prints a table and writes step.csv to the folder of --out. Five mi
 import argparse
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Callable, Dict, List, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.logging import MMLogger
@@ -53,13 +54,13 @@ def build(config: str, head: str) -> BaseModel:
     return model.train()
 
 
-def samples(images: int, labels: int, device: torch.device) -> List[DataSample]:
+def samples(images: int, labels: int, device: torch.device) -> list[DataSample]:
     """Targets with 2.9 labels an image on average, as MS-COCO has."""
     target = (torch.rand(images, labels, generator=torch.Generator().manual_seed(0)) < 2.9 / labels).float()
     return [DataSample().set_gt_score(row) for row in target.to(device)]
 
 
-def step_of(module: BaseModule, losses: Callable[[], Dict]) -> Callable[[], None]:
+def step_of(module: BaseModule, losses: Callable[[], dict]) -> Callable[[], None]:
     """A training step: forward, backward and Adam."""
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-4)
 
@@ -71,7 +72,7 @@ def step_of(module: BaseModule, losses: Callable[[], Dict]) -> Callable[[], None
     return step
 
 
-def times(steps: Dict[str, Callable[[], None]], repeats: int, device: torch.device) -> Dict[str, float]:
+def times(steps: dict[str, Callable[[], None]], repeats: int, device: torch.device) -> dict[str, float]:
     """Median seconds of each step, taken in turn after one that is not counted."""
     seconds = {name: [] for name in steps}
     for repeat in range(repeats + 1):
@@ -98,7 +99,7 @@ def losses_of(head: BaseModule, pooled: Tensor, target: Tensor) -> Callable[[], 
     return losses
 
 
-def run_case(case: Case, repeats: int, device: torch.device) -> Dict[str, float]:
+def run_case(case: Case, repeats: int, device: torch.device) -> dict[str, float]:
     """Seconds of each part."""
     torch.manual_seed(0)
     models = {name: build(case.config, name).to(device) for name in HEADS}
@@ -113,7 +114,7 @@ def run_case(case: Case, repeats: int, device: torch.device) -> Dict[str, float]
     return {**times(whole, repeats, device), **times(parts, 50, device)}
 
 
-def share(seconds: Dict[str, float], part: str) -> float:
+def share(seconds: dict[str, float], part: str) -> float:
     """What KMCL's part takes above that of the asymmetric loss alone, of the latter's step."""
     return (seconds[f'kmcl_{part}'] - seconds[f'asl_{part}']) / seconds['asl_step']
 
@@ -141,7 +142,7 @@ def main() -> None:
             flush=True,
         )
     args.out.mkdir(parents=True, exist_ok=True)
-    with (args.out / 'step.csv').open('w', newline='') as file:
+    with (args.out / 'step.csv').open('w', newline='', encoding='utf-8') as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     print(f'Wrote {args.out / "step.csv"}')
 

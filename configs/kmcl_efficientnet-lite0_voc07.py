@@ -7,7 +7,9 @@
 # To fine-tune the backbone as well, add a lower rate:
 #         model.backbone.type=TIMMBackbone param_scheduler.eta_max=3e-4
 
-_base_ = ['_base_/datasets/voc07_224.py', '_base_/schedules/adam_onecycle.py', '_base_/default_runtime.py']
+_base_ = ['_base_/datasets/voc07.py', '_base_/schedules/adam_onecycle.py', '_base_/default_runtime.py']
+
+from kmcl_mm.datasets.recipe import test_pipeline
 
 model = dict(
     type='ImageClassifier',
@@ -30,7 +32,7 @@ model = dict(
 # This network was trained on images in [-1, 1].
 data_preprocessor = dict(mean=[127.5] * 3, std=[127.5] * 3)
 
-train_dataloader = dict(num_workers=2, dataset=dict(pipeline={{_base_.test_pipeline_224}}))
+train_dataloader = dict(num_workers=2, dataset=dict(pipeline=test_pipeline(224)))
 val_dataloader = dict(num_workers=2)
 test_dataloader = dict(num_workers=2)
 

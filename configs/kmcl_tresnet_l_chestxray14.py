@@ -9,9 +9,14 @@
 
 _base_ = [
     '_base_/models/kmcl_tresnet_l.py',
-    '_base_/datasets/chestxray14_448.py',
+    '_base_/datasets/chestxray14.py',
     '_base_/schedules/recipe_l.py',
     '_base_/default_runtime.py',
 ]
 
+from kmcl_mm.datasets.recipe import test_pipeline, xray_train_pipeline
+
 model = dict(head=dict(num_classes=14))
+
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=xray_train_pipeline(448)))
+val_dataloader = test_dataloader = dict(batch_size=32, dataset=dict(pipeline=test_pipeline(448)))

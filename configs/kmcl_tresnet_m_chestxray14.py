@@ -8,7 +8,7 @@
 
 _base_ = [
     '_base_/models/kmcl_tresnet_m.py',
-    '_base_/datasets/chestxray14_224.py',
+    '_base_/datasets/chestxray14.py',
     '_base_/schedules/recipe_m.py',
     '_base_/default_runtime.py',
 ]

@@ -5,7 +5,7 @@
 
 _base_ = [
     '_base_/models/kmcl_tresnet_m.py',
-    '_base_/datasets/coco2014_224.py',
+    '_base_/datasets/coco2014.py',
     '_base_/schedules/recipe_m.py',
     '_base_/default_runtime.py',
 ]

@@ -2,7 +2,7 @@
 # size. Change the three lines with a number.
 #
 # The folder holds images/ and two tables, train.csv and val.csv (for Parquet change the ending in `_split` too). One
-# row an image: its file's name in the first column, then one column of label names joined by |, or one column of 0, 1
+# row per image: its file's name in the first column, then one column of label names joined by |, or one column of 0, 1
 # and -1 (unknown) for each label.
 # docs/data.md has the other layouts: a COCO JSON, a VOC folder, MMPretrain's JSON. Before you train:
 #     python tools/check_dataset.py configs/kmcl_tresnet_m_custom.py
@@ -14,6 +14,8 @@ _base_ = [
     '_base_/schedules/recipe_m.py',
     '_base_/default_runtime.py',
 ]
+
+from kmcl_mm.datasets.recipe import test_pipeline, train_pipeline
 
 data_root = 'data/custom'  # 1. the folder
 classes = ('crack', 'rust', 'leak')  # 2. the labels
@@ -37,8 +39,8 @@ model = dict(head=dict(num_classes=len(classes), thr=0.5, loss=dict(gather_distr
 data_preprocessor = dict(num_classes=len(classes))
 
 # The last, smaller batch of an epoch counts: a small data set may have no other.
-train_dataloader = dict(drop_last=False, dataset=_split('train', {{_base_.train_pipeline_224}}))
-val_dataloader = dict(dataset=_split('val', {{_base_.test_pipeline_224}}))
+train_dataloader = dict(drop_last=False, dataset=_split('train', train_pipeline(224)))
+val_dataloader = dict(dataset=_split('val', test_pipeline(224)))
 test_dataloader = val_dataloader
 
 # Averaged weights that follow the raw ones quickly at first: a small data set has few steps.
@@ -55,5 +57,5 @@ custom_hooks = [
     ),
 ]
 
-val_evaluator = [dict(type='AveragePrecision'), dict(type='MultiLabelF1', thr=0.5, topk=None)]
+val_evaluator = [dict(type='PartialLabelAP'), dict(type='MultiLabelF1', thr=0.5, topk=None)]
 test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]

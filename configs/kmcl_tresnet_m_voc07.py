@@ -6,7 +6,7 @@
 
 _base_ = [
     '_base_/models/kmcl_tresnet_m.py',
-    '_base_/datasets/voc07_224.py',
+    '_base_/datasets/voc07.py',
     '_base_/schedules/recipe_m.py',
     '_base_/default_runtime.py',
 ]

@@ -17,7 +17,7 @@ from benchmarks.plain import plain_losses
 from benchmarks.voc07 import uncertainty
 from kmcl_mm.models import KMCLHead
 from tests.conftest import GOLDEN_CASES, ROOT
-from tests.models.test_kmcl_loss import NAMES
+from tests.modules.test_kmcl_loss import NAMES
 
 CPU = torch.device('cpu')
 

@@ -1,5 +1,6 @@
-"""The index of models, read by the host's own hub."""
+"""The index of models, read by MMPretrain's own hub."""
 
+import mmpretrain
 import pytest
 from mmengine.config import Config
 from mmpretrain.apis.model import ModelHub
@@ -26,15 +27,15 @@ OURS = {
 
 @pytest.fixture
 def models(monkeypatch):
-    """The models by name, registered beside none of the host's."""
+    """The models by name, and no others."""
     pytest.importorskip('modelindex')
     monkeypatch.setattr(ModelHub, '_models_dict', {})
     ModelHub.register_model_index(ROOT / 'model-index.yml', config_prefix=ROOT)
     return ModelHub._models_dict
 
 
-def test_the_hosts_hub_reads_the_index(models):
-    assert set(models) == {*PUBLISHED, *OURS} <= set(kmcl_mm.list_models())
+def test_every_configuration_is_in_the_index(models):
+    assert sorted(models) == kmcl_mm.list_models()
     for name, model in models.items():
         assert model.config == str(ROOT / f'configs/{name}.py')
         assert Config.fromfile(model.config).model == kmcl_mm.get_config(name).model
@@ -48,3 +49,15 @@ def test_each_number_is_marked_as_whose_it_is(models, numbers, source):
         assert result.metrics == {'mAP': value} and result.task == 'Multi-Label Classification'
         assert models[name].metadata.data['Source of Results'].startswith(source)
         assert str(value) in readme
+
+
+def test_a_model_without_a_number_has_none(models):
+    for name, model in models.items():
+        assert (model.results is None) == (name not in {*PUBLISHED, *OURS})
+
+
+def test_mmpretrain_finds_the_models():
+    names = set(mmpretrain.list_models('kmcl*')) | set(mmpretrain.list_models('asl*'))
+    assert names >= set(kmcl_mm.list_models())
+    model = mmpretrain.get_model('kmcl_tresnet_m_digits', head=dict(thr=0.3))
+    assert model.head.thr == 0.3 and model.head.num_classes == 10

@@ -12,8 +12,9 @@ all images and one with a tenth, and `steps` five minutes.
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, Tuple
+from typing import Any
 
 from mmengine.logging import MMLogger
 
@@ -31,7 +32,7 @@ from benchmarks.voc07.tables import (
     steps_table,
     write_table,
 )
-from kmcl_mm.command_line import run_command
+from kmcl_mm.apps.command_line import run_command
 
 PAGE = Path(__file__).parents[2] / 'docs/results.md'
 
@@ -94,7 +95,7 @@ def steps(args: argparse.Namespace) -> str:
     return steps_table(_printed(measure_steps()))
 
 
-def _printed(results: Iterable[Tuple[Any, Any]]) -> Dict[Any, Any]:
+def _printed(results: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     """The results, each printed when it is there."""
     kept = {}
     for key, result in results:

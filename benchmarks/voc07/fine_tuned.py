@@ -4,8 +4,9 @@ import argparse
 import functools
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -13,10 +14,10 @@ from mmengine.runner import Runner
 
 from benchmarks.voc07.runs import Run, kept, options_of, path_of, settings_of
 from benchmarks.voc07.statistics import mean_average_precision
+from kmcl_mm.apps.inference import load_classifier, predict
+from kmcl_mm.checks import UNKNOWN
 from kmcl_mm.config import load_config
 from kmcl_mm.evaluation.samples import scores_and_target, stack
-from kmcl_mm.functional.checks import UNKNOWN
-from kmcl_mm.inference import load_classifier, predict
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / 'configs'
@@ -34,7 +35,7 @@ EPOCHS = {1.0: 4, 0.1: 12}
 SEEDS = {1.0: range(2), 0.1: range(5)}
 
 
-def choose_rates(args: argparse.Namespace) -> Dict[Tuple[float, str], float]:
+def choose_rates(args: argparse.Namespace) -> dict[tuple[float, str], float]:
     """The learning rate of each share and form that is best on the validation images."""
     chosen = {}
     for share in args.shares:
@@ -45,8 +46,8 @@ def choose_rates(args: argparse.Namespace) -> Dict[Tuple[float, str], float]:
 
 
 def run_fine_tuned(
-    args: argparse.Namespace, chosen: Dict[Tuple[float, str], float]
-) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
+    args: argparse.Namespace, chosen: dict[tuple[float, str], float]
+) -> Iterator[tuple[tuple[float, str, int], Run]]:
     """Every form with each share of the training images and every seed, evaluated on the test images.
 
     Args:
@@ -80,13 +81,13 @@ def _run(args: argparse.Namespace, name: str, share: float, rate: float, seed: i
     return kept(path, Run, functools.partial(_train_and_evaluate, CONFIGS[name], options, path.with_suffix('')))
 
 
-def _train_and_evaluate(config: Path, options: Dict[str, Any], work_dir: Path) -> Run:
+def _train_and_evaluate(config: Path, options: dict[str, Any], work_dir: Path) -> Run:
     _train(config, options, work_dir)
     checkpoint = work_dir / f'epoch_{options["train_cfg.max_epochs"]}.pth'
     return _evaluate(load_config(config, options), checkpoint)
 
 
-def _train(config: Path, options: Dict[str, Any], work_dir: Path) -> None:
+def _train(config: Path, options: dict[str, Any], work_dir: Path) -> None:
     """By the tool, as a user would; a training that was cut off goes on."""
     settings = [f'{name}={value}' for name, value in options.items()]
     subprocess.run(
@@ -101,7 +102,7 @@ def _train(config: Path, options: Dict[str, Any], work_dir: Path) -> None:
 def _evaluate(cfg: Config, checkpoint: Path) -> Run:
     """Scores and targets of the test images, by the averaged weights."""
     model, _ = load_classifier(cfg, checkpoint)
-    samples: List[Dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
     for _, predictions in predict(model, Runner.build_dataloader(cfg.test_dataloader, seed=0)):
         samples += [sample.to_dict() for sample in predictions]
     scores, target = stack([scores_and_target(sample, difficult=UNKNOWN) for sample in samples])

@@ -1,7 +1,7 @@
 """The heads and losses that are compared, as settings on top of the configurations."""
 
 import itertools
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -23,16 +23,16 @@ class Form(NamedTuple):
     """
 
     config: str
-    head: Dict[str, Any]
+    head: dict[str, Any]
 
-    def load(self, options: Dict[str, Any]) -> Config:
+    def load(self, options: dict[str, Any]) -> Config:
         """The configuration with the form's settings and others on top."""
         cfg = load_config(self.config, {**options, **{f'model.head.{key}': value for key, value in self.head.items()}})
         init_default_scope(cfg.default_scope)
         return cfg
 
 
-def mapped(covariance: str, variant: str, head: Tuple[Tuple[str, Any], ...] = (), **loss: Any) -> Form:
+def mapped(covariance: str, variant: str, head: tuple[tuple[str, Any], ...] = (), **loss: Any) -> Form:
     """KMCL with kernels that are maps of the embedding, as published."""
     return _kmcl(dict(head), covariance=covariance, variant=variant, **loss)
 
@@ -50,7 +50,7 @@ def embedded(contrastive_weight: float = 10, distance_scale: float = 0.1, **loss
     )
 
 
-def _kmcl(head: Dict[str, Any], covariance: str, **loss: Any) -> Form:
+def _kmcl(head: dict[str, Any], covariance: str, **loss: Any) -> Form:
     loss = dict(type='KMCLLoss', asl_batch_size=64, **loss)
     return Form('kmcl_efficientnet-lite0_voc07', dict(covariance=covariance, loss=loss, **head))
 
@@ -70,7 +70,7 @@ FORMS = {
 }
 
 
-def _ablations() -> Dict[str, Dict[str, Form]]:
+def _ablations() -> dict[str, dict[str, Form]]:
     terms = dict(asl_weight=0, reconstruction_weight=0, contrastive_weight=0)
     names = dict(zip(terms, ('asymmetric', 'reconstruction', 'contrast')))
 

@@ -1,8 +1,9 @@
 """The forms on frozen features: with all or a part of the training images, and with single settings changed."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,12 +61,12 @@ def load_features(args: argparse.Namespace) -> Features:
     return Features(train, val, trainval, test)
 
 
-def _paths(data_root: Path, split: str) -> List[str]:
+def _paths(data_root: Path, split: str) -> list[str]:
     dataset = VOCMultiLabel(str(data_root), split=split, pipeline=[])
     return [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
 
 
-def choose_schedules(args: argparse.Namespace) -> Dict[Tuple[float, str], Config]:
+def choose_schedules(args: argparse.Namespace) -> dict[tuple[float, str], Config]:
     """The configuration of each share and form, with what is best of the grid on the validation images."""
     features = load_features(args)
     options = options_of(args.data_root, args.checkpoint)
@@ -86,8 +87,8 @@ def choose_schedules(args: argparse.Namespace) -> Dict[Tuple[float, str], Config
 
 
 def run_frozen(
-    args: argparse.Namespace, chosen: Dict[Tuple[float, str], Config]
-) -> Iterator[Tuple[Tuple[float, str, int], Run]]:
+    args: argparse.Namespace, chosen: dict[tuple[float, str], Config]
+) -> Iterator[tuple[tuple[float, str, int], Run]]:
     """Every form with every share of the training images and every seed, evaluated on the test images.
 
     Args:
@@ -105,7 +106,7 @@ def run_frozen(
             yield (share, name, seed), _run(parts, cfg, training, features.test, seed, share=share)
 
 
-def run_ablations(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str, int], Run]]:
+def run_ablations(args: argparse.Namespace) -> Iterator[tuple[tuple[str, str, int], Run]]:
     """Every setting changed alone, evaluated on the validation images.
 
     Yields:
@@ -136,7 +137,7 @@ def with_schedule(cfg: Config, rate: float, decay: float, epochs: int) -> Config
     return cfg
 
 
-def _run(parts: Tuple[Any, ...], cfg: Config, training: Part, evaluation: Part, seed: int, share: float) -> Run:
+def _run(parts: tuple[Any, ...], cfg: Config, training: Part, evaluation: Part, seed: int, share: float) -> Run:
     def train() -> Run:
         head = train_head(cfg, training.features, training.target.clamp(min=0), seed)
         with torch.inference_mode():

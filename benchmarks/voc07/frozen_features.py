@@ -114,7 +114,7 @@ def train_head(cfg: Config, features: torch.Tensor, targets: torch.Tensor, seed:
 
 
 def mean_average_precision(cfg: Config, head: torch.nn.Module, features: torch.Tensor, targets: torch.Tensor) -> float:
-    evaluator = Evaluator([dict(type='AveragePrecision')])
+    evaluator = Evaluator([dict(type='PartialLabelAP')])
     with torch.inference_mode():
         scores = head((features,)).sigmoid()
     evaluator.process([dict(pred_score=score, gt_score=target) for score, target in zip(scores, targets)])

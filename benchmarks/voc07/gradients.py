@@ -3,7 +3,8 @@
 import argparse
 import copy
 import functools
-from typing import Any, Dict, Iterator, NamedTuple, Tuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -59,11 +60,11 @@ class KMCLHeadWithCutMaps(KMCLHead):
             layer.register_forward_pre_hook(_cut)
 
 
-def _cut(layer: nn.Module, inputs: Tuple[Tensor]) -> Tuple[Tensor]:
+def _cut(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (inputs[0].detach(),)
 
 
-def measure_forces(args: argparse.Namespace) -> Iterator[Tuple[Tuple[str, str], Forces]]:
+def measure_forces(args: argparse.Namespace) -> Iterator[tuple[tuple[str, str], Forces]]:
     """Every form of KMCL before and after a training on all images of ``train``, and after one with cut maps.
 
     Yields:
@@ -105,7 +106,7 @@ def _forces(head: KMCLHead, cfg: Config, part: Part) -> Forces:
     return Forces(*(sum(values) / len(values) for values in zip(*measured)))
 
 
-def _forces_of_batch(head: KMCLHead, loss_cfg: Dict[str, Any], features: Tensor, target: Tensor) -> Forces:
+def _forces_of_batch(head: KMCLHead, loss_cfg: dict[str, Any], features: Tensor, target: Tensor) -> Forces:
     features = features.clone().requires_grad_()
     losses = head.loss((features,), [DataSample().set_gt_score(row) for row in target])
     gradients = [

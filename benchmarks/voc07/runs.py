@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Type, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from mmengine.config import Config
 
-from kmcl_mm.files import written_whole
+from kmcl_mm.files import atomic_write
 
 Result = TypeVar('Result')
 
@@ -48,7 +49,7 @@ def path_of(folder: Path, *parts: Any, settings: str) -> Path:
     return folder.joinpath(*names[:-1], f'{names[-1]}-{digest}.npz')
 
 
-def kept(path: Path, kind: Type[Result], make: Callable[[], Result]) -> Result:
+def kept(path: Path, kind: type[Result], make: Callable[[], Result]) -> Result:
     """The result in a file, which is made and kept there if it is not yet.
 
     Args:
@@ -60,13 +61,13 @@ def kept(path: Path, kind: Type[Result], make: Callable[[], Result]) -> Result:
         The result.
     """
     if not path.is_file():
-        with written_whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             np.savez_compressed(unfinished, **make()._asdict())
     with np.load(path) as arrays:
         return kind(*(arrays[name] if arrays[name].ndim else arrays[name].item() for name in kind._fields))
 
 
-def options_of(data_root: Path, checkpoint: Path) -> Dict[str, Any]:
+def options_of(data_root: Path, checkpoint: Path) -> dict[str, Any]:
     """Settings of a configuration that say where images and weights are."""
     loaders = {f'{split}_dataloader.dataset.data_root': str(data_root) for split in ('train', 'val', 'test')}
     return {'model.backbone.checkpoint_path': str(checkpoint), **loaders}

@@ -1,6 +1,7 @@
 """Average precision with weights of the images, and paired differences with an interval."""
 
-from typing import NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class Difference(NamedTuple):
     high: float
 
 
-def average_precisions(scores: np.ndarray, target: np.ndarray, weights: Optional[np.ndarray] = None) -> np.ndarray:
+def average_precisions(scores: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Average precision of each label, in percent: the mean of the precisions at the positives.
 
     Args:

@@ -1,8 +1,9 @@
 """What a training step costs with each form: all are measured in turn, in one run."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import get_context
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -36,7 +37,7 @@ class Cost(NamedTuple):
     megabytes: float
 
 
-def measure_steps() -> Iterator[Tuple[Tuple[str, str], Cost]]:
+def measure_steps() -> Iterator[tuple[tuple[str, str], Cost]]:
     """Each head on drawn features, and each network on drawn images of 128 px.
 
     Yields:
@@ -78,7 +79,7 @@ def _step_of_network(cfg: Config, side: int) -> Callable[[], None]:
     return step_of(model, lambda: model.loss(images, targets))
 
 
-def _built(cfg: Dict[str, Any]) -> BaseModule:
+def _built(cfg: dict[str, Any]) -> BaseModule:
     module = MODELS.build(cfg)
     module.init_weights()
     return module.train()

@@ -1,8 +1,9 @@
 """Tables of the results in Markdown, written between marks of a page."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from benchmarks.voc07.gradients import Forces
 from benchmarks.voc07.runs import Run
 from benchmarks.voc07.statistics import mean_average_precision, paired_difference, resampled_mean_average_precisions
 from benchmarks.voc07.steps import Cost
-from kmcl_mm.files import written_whole
+from kmcl_mm.files import atomic_write
 
 # What all forms are compared with: the plain head, and the one whose network is that of KMCL.
 BASELINES = {'linear': 'asymmetric loss, linear', 'projected': 'asymmetric loss, projected'}
@@ -29,11 +30,11 @@ def write_table(page: Path, name: str, table: str) -> None:
         ValueError: The page has no such marks.
     """
     before, after = parts_around(page, name)
-    with written_whole(page) as unfinished:
+    with atomic_write(page) as unfinished:
         unfinished.write_text(f'{before}\n{table}\n{after}', encoding='utf-8')
 
 
-def parts_around(page: Path, name: str) -> Tuple[str, str]:
+def parts_around(page: Path, name: str) -> tuple[str, str]:
     """What a page has before and after a table, with the marks.
 
     Args:
@@ -53,7 +54,7 @@ def parts_around(page: Path, name: str) -> Tuple[str, str]:
     return found[1], found[2]
 
 
-def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tuple[float, str], str]) -> str:
+def comparison_table(runs: dict[tuple[float, str, int], Run], settings: dict[tuple[float, str], str]) -> str:
     """The forms with their mAP and its differences to those of the baselines.
 
     Args:
@@ -75,7 +76,7 @@ def comparison_table(runs: Dict[Tuple[float, str, int], Run], settings: Dict[Tup
 
 
 def _difference(
-    resampled: Dict[Tuple[float, str, int], np.ndarray], keys: List[Tuple[float, str, int]], baseline: str
+    resampled: dict[tuple[float, str, int], np.ndarray], keys: list[tuple[float, str, int]], baseline: str
 ) -> str:
     """The difference of runs to those of a baseline with the same seeds; nothing where there are none."""
     others = {key: (key[0], baseline, key[2]) for key in keys}
@@ -86,7 +87,7 @@ def _difference(
     return f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
 
 
-def ablation_table(runs: Dict[Tuple[str, str, int], Run]) -> str:
+def ablation_table(runs: dict[tuple[str, str, int], Run]) -> str:
     """Settings changed alone, with the mAP on the validation images.
 
     Args:
@@ -104,7 +105,7 @@ def ablation_table(runs: Dict[Tuple[str, str, int], Run]) -> str:
     return _markdown(('group', 'setting', 'seeds', 'mAP', 'against the asymmetric term alone'), rows)
 
 
-def forces_table(forces: Dict[Tuple[str, str], Forces]) -> str:
+def forces_table(forces: dict[tuple[str, str], Forces]) -> str:
     """Gradients, pairs and variances by form and moment."""
     header = ('form', 'moment', 'asymmetric', 'reconstruction', 'contrast', 'median log kernel', 'noticeable pairs',
               'median variance', 'value of the contrast')  # fmt: skip
@@ -116,7 +117,7 @@ def forces_table(forces: Dict[Tuple[str, str], Forces]) -> str:
     return _markdown(header, rows)
 
 
-def steps_table(costs: Dict[Tuple[str, str], Cost]) -> str:
+def steps_table(costs: dict[tuple[str, str], Cost]) -> str:
     """Time and memory of a step by part and form."""
     rows = [
         (*key, f'{1e3 * cost.seconds:.1f}', f'{cost.ratio:.2f}', f'{cost.megabytes:.0f}') for key, cost in costs.items()
@@ -124,7 +125,7 @@ def steps_table(costs: Dict[Tuple[str, str], Cost]) -> str:
     return _markdown(('trained', 'head and loss', 'ms', 'times the linear head', 'MB'), rows)
 
 
-def _mean_and_spread(values: List[float], sign: str = '-') -> str:
+def _mean_and_spread(values: list[float], sign: str = '-') -> str:
     mean = f'{np.mean(values):{sign}.2f}'
     return f'{mean} ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else mean
 

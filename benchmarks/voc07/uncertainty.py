@@ -13,7 +13,7 @@ uncertainty. Ten minutes on two cores.
 import argparse
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from benchmarks.voc07.frozen_features import config_with_head_options, train_head
+from kmcl_mm.apps.inference.decision_rule import indecision
+from kmcl_mm.functional.responsibility import responsibility_entropy
 from kmcl_mm.functional.thresholds import fit_thresholds
-from kmcl_mm.functional.uncertainty import responsibility_entropy
-from kmcl_mm.inference.labels import indecision
 
 FORMS = [(covariance, variant) for covariance in ('anisotropic', 'isotropic') for variant in ('reference', 'exact')]
 RESAMPLINGS = 200
@@ -35,7 +35,7 @@ class Result(NamedTuple):
     """Test images of one head: which are mistakes (N,), and their uncertainties by name (N,)."""
 
     mistakes: np.ndarray
-    uncertainties: Dict[str, np.ndarray]
+    uncertainties: dict[str, np.ndarray]
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def entropy_of_scores(logits: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(head: nn.Module, held_out: Tuple[Tensor, Tensor], test: Tuple[Tensor, Tensor]) -> Result:
+def evaluate(head: nn.Module, held_out: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Result:
     """Mistakes and uncertainties on the test images, at thresholds that were fitted on others."""
     features, target = held_out
     middle = torch.full(target.shape[1:], 0.5, dtype=torch.float64)
@@ -72,7 +72,7 @@ def evaluate(head: nn.Module, held_out: Tuple[Tensor, Tensor], test: Tuple[Tenso
     )
 
 
-def interval(results: List[Result], name: str) -> Tuple[float, float]:
+def interval(results: list[Result], name: str) -> tuple[float, float]:
     """Where the mean AUROC over seeds lies in 95 % of resamplings of the images."""
     random = np.random.default_rng(0)
     number = len(results[0].mistakes)
@@ -85,7 +85,7 @@ def interval(results: List[Result], name: str) -> Tuple[float, float]:
     return tuple(np.quantile(means, [0.025, 0.975]))
 
 
-def mistakes_in_fifths(result: Result, name: str) -> Tuple[float, float]:
+def mistakes_in_fifths(result: Result, name: str) -> tuple[float, float]:
     """Share of mistakes in the fifth of the images with the lowest and with the highest uncertainty."""
     order = np.argsort(result.uncertainties[name], kind='stable')
     fifth = len(order) // 5

@@ -2,6 +2,8 @@
 
 custom_imports = dict(imports=['kmcl_mm'], allow_failed_imports=False)
 default_scope = 'mmpretrain'
+# Checkpoints that cannot run code and are written whole, and training without a GPU.
+runner_type = 'KMCLRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -19,7 +21,7 @@ default_hooks = dict(
     # A training that was killed goes on as if it had not been.
     seeded_epochs=dict(type='SeededEpochsHook'),
     pending_validation=dict(type='PendingValidationHook'),
-    # The better of the raw and the averaged weights is kept, beside the last two checkpoints.
+    # The better of the raw and the averaged weights is kept, and the last two checkpoints.
     checkpoint=dict(type='BestWeightsHook', interval=1, max_keep_ckpts=2, save_best='multi-label/mAP', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),

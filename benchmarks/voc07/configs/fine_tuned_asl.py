@@ -5,30 +5,19 @@
 
 _base_ = '../../../configs/asl_efficientnet-lite0_voc07.py'
 
-train_pipeline = [
-    dict(type='LoadCheckedImage', min_size=128),
-    dict(type='Resize', scale=(128, 128), interpolation='bilinear'),
-    dict(type='RandomColorCutout', ratio=0.5),
-    dict(type='UDARandAugment', num_operations=2, probability=0.5, pad_val=128),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='LoadCheckedImage', min_size=128),
-    dict(type='Resize', scale=(128, 128), interpolation='bilinear'),
-    dict(type='PackInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'gt_label_difficult')),
-]
+from kmcl_mm.datasets.recipe import test_pipeline, train_pipeline
 
+channels_last = True
 model = dict(backbone=dict(type='TIMMBackbone'))
-train_dataloader = dict(num_workers=1, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(num_workers=1, dataset=dict(pipeline=train_pipeline(128)))
+val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline(128)))
+test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline(128)))
 
 param_scheduler = dict(eta_max=1e-3, end=4)
 # Images are looked at once, after the training.
 train_cfg = dict(max_epochs=4, val_begin=1000)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1, save_best=None))
 custom_hooks = [
-    dict(type='ChannelsLastHook'),
     dict(type='AverageLossesHook'),
     dict(type='EMAHook', momentum=0.05, update_buffers=True),
 ]

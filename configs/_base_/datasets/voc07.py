@@ -3,6 +3,8 @@
 
 _base_ = './recipe.py'
 
+from kmcl_mm.datasets.recipe import test_pipeline, train_pipeline
+
 data_preprocessor = dict(num_classes=20)
 
 train_dataloader = dict(
@@ -10,7 +12,7 @@ train_dataloader = dict(
         type='VOCMultiLabel',
         data_root='data/VOCdevkit/VOC2007',
         split='trainval',
-        pipeline={{_base_.train_pipeline_224}},
+        pipeline=train_pipeline(224),
     ),
 )
 val_dataloader = dict(
@@ -19,11 +21,7 @@ val_dataloader = dict(
         data_root='data/VOCdevkit/VOC2007',
         split='test',
         test_mode=True,
-        pipeline={{_base_.test_pipeline_224}},
+        pipeline=test_pipeline(224),
     ),
 )
 test_dataloader = val_dataloader
-
-# A label with only difficult objects is left out of its average precision; for the other metrics it is absent.
-val_evaluator = [dict(type='VOCAveragePrecision'), dict(type='MultiLabelF1', thr=0.8, topk=3)]
-test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]

@@ -2,6 +2,8 @@
 
 _base_ = './recipe.py'
 
+from kmcl_mm.datasets.recipe import test_pipeline, train_pipeline
+
 data_preprocessor = dict(num_classes=80)
 
 train_dataloader = dict(
@@ -10,7 +12,7 @@ train_dataloader = dict(
         data_root='data/coco',
         ann_file='annotations/instances_train2014.json',
         data_prefix='train2014',
-        pipeline={{_base_.train_pipeline_224}},
+        pipeline=train_pipeline(224),
     ),
 )
 val_dataloader = dict(
@@ -20,7 +22,7 @@ val_dataloader = dict(
         ann_file='annotations/instances_val2014.json',
         data_prefix='val2014',
         test_mode=True,
-        pipeline={{_base_.test_pipeline_224}},
+        pipeline=test_pipeline(224),
     ),
 )
 test_dataloader = val_dataloader

@@ -2,6 +2,8 @@
 
 _base_ = './recipe.py'
 
+from kmcl_mm.datasets.recipe import test_pipeline, train_pipeline
+
 
 def _split(split, pipeline):
     return dict(type='NUSWide', data_root='data/nuswide', split=split, test_mode=split == 'val', pipeline=pipeline)
@@ -9,6 +11,6 @@ def _split(split, pipeline):
 
 data_preprocessor = dict(num_classes=81)
 
-train_dataloader = dict(dataset=_split('train', {{_base_.train_pipeline_224}}))
-val_dataloader = dict(dataset=_split('val', {{_base_.test_pipeline_224}}))
+train_dataloader = dict(dataset=_split('train', train_pipeline(224)))
+val_dataloader = dict(dataset=_split('val', test_pipeline(224)))
 test_dataloader = val_dataloader

@@ -3,6 +3,8 @@
 
 _base_ = './recipe.py'
 
+from kmcl_mm.datasets.recipe import test_pipeline, xray_train_pipeline
+
 
 def _split(split, pipeline):
     return dict(
@@ -17,6 +19,6 @@ def _split(split, pipeline):
 
 data_preprocessor = dict(num_classes=14, mean=[255 * 0.5058] * 3, std=[255.0] * 3)
 
-train_dataloader = dict(dataset=_split('train_val', {{_base_.xray_train_pipeline_224}}))
-val_dataloader = dict(dataset=_split('test', {{_base_.test_pipeline_224}}))
+train_dataloader = dict(dataset=_split('train_val', xray_train_pipeline(224)))
+val_dataloader = dict(dataset=_split('test', test_pipeline(224)))
 test_dataloader = val_dataloader

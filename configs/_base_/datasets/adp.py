@@ -2,6 +2,8 @@
 
 _base_ = './recipe.py'
 
+from kmcl_mm.datasets.recipe import test_pipeline, train_pipeline
+
 
 def _split(split, pipeline):
     return dict(
@@ -15,6 +17,6 @@ data_preprocessor = dict(
     std=[255 * value for value in (0.1813, 0.2573, 0.1680)],
 )
 
-train_dataloader = dict(dataset=_split('train', {{_base_.train_pipeline_224}}))
-val_dataloader = dict(dataset=_split('valid', {{_base_.test_pipeline_224}}))
-test_dataloader = dict(dataset=_split('test', {{_base_.test_pipeline_224}}))
+train_dataloader = dict(dataset=_split('train', train_pipeline(224)))
+val_dataloader = dict(dataset=_split('valid', test_pipeline(224)))
+test_dataloader = dict(dataset=_split('test', test_pipeline(224)))
