@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 DEMO := work_dirs/demo
-CODE := kmcl_mm tools tests benchmarks conftest.py setup.py
+CODE := kmcl_mm tools configs examples tests benchmarks conftest.py setup.py
 
 .PHONY: demo test lint format docs
 
