@@ -52,7 +52,7 @@ def leave_out(app, what, name, member, skip, options):
 def read_docstring(app, what, name, member, options, lines):
     """Let Napoleon read a docstring in Google's style.
 
-    As the extension does, whose other half stops at private methods that the host caches random numbers for.
+    As the extension does, whose other half stops at private methods that MMCV caches random numbers for.
     """
     lines[:] = GoogleDocstring(lines, Config(napoleon_use_rtype=False), app, what, name, member, options).lines()
 

@@ -5,7 +5,6 @@ stands on, translates LaTeX to MathML: the site reads offline, without a script 
 """
 
 import re
-from typing import Dict
 
 from docutils.nodes import Node, SkipNode
 from docutils.utils.math import MathError
@@ -16,8 +15,8 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 
-def setup(app: Sphinx) -> Dict[str, bool]:
-    """Offer the renderer to Sphinx, which takes it where it is the only one."""
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the renderer; Sphinx uses it because it is the only one."""
     app.add_html_math_renderer('mathml', inline_renderers=(_visit_inline, None), block_renderers=(_visit_block, None))
     return dict(parallel_read_safe=True, parallel_write_safe=True)
 

@@ -6,14 +6,17 @@ import os
 import runpy
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 from yapf.yapflib import yapf_api
 
 # Each program starts as a fork of a process that has imported these: in a tenth of the time.
 _CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['kmcl_mm', 'kmcl_mm.inference', 'kmcl_mm.visualization', 'kmcl_mm.analysis'])
+_CONTEXT.set_forkserver_preload(
+    ['kmcl_mm', 'kmcl_mm.apps.inference', 'kmcl_mm.apps.pictures', 'kmcl_mm.apps.data_check']
+)
 MOST_SECONDS = 600
 
 
@@ -29,7 +32,7 @@ class Ended(NamedTuple):
     output: str
 
 
-def run_python(words: Sequence[str], folder: Path, parse_only: bool = False, stop_after: Optional[str] = None) -> Ended:
+def run_python(words: Sequence[str], folder: Path, parse_only: bool = False, stop_after: str | None = None) -> Ended:
     """Run a Python program.
 
     Args:

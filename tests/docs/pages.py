@@ -4,8 +4,9 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import NamedTuple
 
 from tests.conftest import ROOT
 
@@ -23,13 +24,13 @@ class Command(NamedTuple):
     """A command on a page, in words as bash gives them to a program; patterns of files stand as they are."""
 
     page: str
-    words: Tuple[str, ...]
+    words: tuple[str, ...]
 
     def __str__(self) -> str:
         return f'{self.page}: {" ".join(self.words)}'
 
 
-def blocks(page: Path, language: str) -> List[str]:
+def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a language."""
     return [text for name, text in _BLOCK.findall(page.read_text()) if name == language]
 
@@ -42,7 +43,7 @@ def commands() -> Iterator[Command]:
             yield Command(str(page.relative_to(ROOT)), words)
 
 
-def _started_by(script: str) -> List[Tuple[str, ...]]:
+def _started_by(script: str) -> list[tuple[str, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         for name in _PROGRAMS:
             path = Path(folder, name)

@@ -16,9 +16,15 @@ CUSTOM = 'configs/kmcl_tresnet_m_custom.py'
 # Run by another test, with what they need.
 ELSEWHERE = {
     'def _split': 'tests/datasets/test_table_multilabel.py builds the data sets',
-    'visualizer = dict(': 'tests/report/test_tensorboard.py trains with it',
-    'import onnxruntime': 'tests/inference/test_export.py compares the scores',
+    'visualizer = dict(': 'tests/apps/report/test_tensorboard.py trains with it',
+    'import onnxruntime': 'tests/apps/inference/test_export.py compares the scores',
 }
+# What the README's first lines leave to their reader: a network, images and their labels.
+GIVEN = """
+import torch
+
+network, images, target = torch.nn.Identity(), torch.rand(4, 2048), torch.randint(2, (4, 20))
+"""
 # tests/test_contributing.py runs those of CONTRIBUTING.md.
 BLOCKS = [
     (str(page.relative_to(ROOT)), block) for page in PAGES if page != CONTRIBUTING for block in blocks(page, 'python')
@@ -44,7 +50,8 @@ def test_the_program_runs(page, program, workplace):
     checkpoint = best_checkpoint(workplace, CUSTOM) if 'CHECKPOINT' in program else ''
     for name, value in dict(CONFIG=repr(CUSTOM), CHECKPOINT=repr(checkpoint), OUT='published.pth').items():
         program = program.replace(name, value)
-    (workplace / 'program.py').write_text(program)
+    given = GIVEN if 'network(images)' in program else ''
+    (workplace / 'program.py').write_text(given + program)
     ended = run_python(['program.py'], workplace)
     assert ended.status == 0, ended.output
 

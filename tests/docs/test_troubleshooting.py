@@ -2,7 +2,7 @@
 
 import ast
 import re
-from typing import Iterator, Optional
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +14,7 @@ QUOTED = re.findall(r'^> (?:`` ?(.+?) ?``|`(.+?)`)$', PAGE.read_text(), flags=re
 MESSAGES = [double or single for double, single in QUOTED]
 
 
-def text_of(node: ast.AST) -> Optional[str]:
+def text_of(node: ast.AST) -> str | None:
     """The text of a string or f-string in the source, … for each value."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
