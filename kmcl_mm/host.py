@@ -25,6 +25,8 @@ _MAINTAINED = dict(
     mmpretrain=(('onedl-mmpretrain',), '1.3.6', '2'),
 )
 _INSTALL_MAINTAINED = 'pip install --upgrade "kmcl_mm[host]"'
+# What the extra `plugin` brings, by import name.
+_PLUGIN = 'torchvision timm pycocotools pandas pyarrow numpy cv2 PIL scipy matplotlib packaging'.split()
 
 
 def is_wanted() -> bool:
@@ -69,6 +71,9 @@ def problem() -> str | None:
     if missing:
         command = _command([family[name][0][0] for name in missing], family)
         return f'This part of kmcl_mm needs {", ".join(missing)}. Install:\n    {command}'
+    lacking = [name for name in _PLUGIN if find_spec(name) is None]
+    if lacking:
+        return f'This part of kmcl_mm needs {", ".join(lacking)}. Install:\n    pip install "kmcl_mm[plugin]"'
     for name, distributions in installed.items():
         _, lowest, too_new = family[name]
         for distribution in distributions:

@@ -157,6 +157,7 @@ def test_a_configuration_holds_what_a_run_uses(name):
     """No pipelines of other data sets, no functions: what is dumped into the work dir can be read."""
     cfg = kmcl_mm.get_config(name)
     read = {*inspect.signature(Runner).parameters, 'custom_imports', 'runner_type', 'channels_last', 'vis_backends'}
+    read |= {'tta_model', 'tta_pipeline'}
     # Said once for several loaders.
     assert set(cfg) - read <= {'classes', 'data_root', 'label_column'}
     assert len(cfg.pretty_text.splitlines()) < 220

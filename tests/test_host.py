@@ -106,6 +106,16 @@ def test_without_its_packages_the_host_is_not_wanted(monkeypatch):
     assert not host.is_wanted()
 
 
+def test_an_mmpretrain_without_what_the_plugin_needs(installed, monkeypatch):
+    """Who has it for other work may want nothing but the losses of kmcl_mm."""
+    installed(MAINTAINED)
+    monkeypatch.setattr(host, 'find_spec', lambda name: None if name == 'pandas' else 'somewhere')
+    monkeypatch.delitem(sys.modules, 'mmengine', raising=False)
+    with pytest.raises(ImportError, match=r'needs pandas\. Install:\n    pip install "kmcl_mm\[plugin\]"'):
+        host.check()
+    assert not host.is_wanted()
+
+
 @pytest.mark.parametrize('kind', [ImportError, TypeError])
 @pytest.mark.parametrize(
     'version, message',

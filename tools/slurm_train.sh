@@ -15,7 +15,7 @@ work_dir=$4
 shift 4
 gpus=${GPUS:-4}
 gpus_per_node=${GPUS_PER_NODE:-$gpus}
-export MASTER_PORT=${PORT:-$((20000 + RANDOM % 20000))}
+export MASTER_PORT=${PORT:-${MASTER_PORT:-$((20000 + RANDOM % 20000))}}
 
 # SRUN_ARGS holds several words.
 # shellcheck disable=SC2086
