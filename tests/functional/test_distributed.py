@@ -1,4 +1,5 @@
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ SIZES = [3, 1, 2]
 
 def _gather(rank, folder, reduce_scatter):
     """Gather uneven batches, and weigh what came so that each process's gradients differ."""
+    # torch tells so which of its functions end.
+    warnings.simplefilter('error', FutureWarning)
     distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=len(SIZES))
     # Recent releases of gloo can.
     kmcl_mm.functional.distributed._can_reduce_scatter = lambda tensor: reduce_scatter

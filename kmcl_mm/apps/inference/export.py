@@ -109,7 +109,7 @@ def export(model: BaseModel, metadata: dict[str, Any], path: str | Path) -> None
     Args:
         model: The classifier, in evaluation mode.
         metadata: The result of :func:`metadata_of`.
-        path: The file to write; it is there whole or not at all.
+        path: The file to write; it is written atomically.
 
     Raises:
         ValueError: The path has another ending.
