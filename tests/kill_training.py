@@ -9,6 +9,8 @@ A kill is SIGKILL: of the training; of the training while it writes a checkpoint
 """
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import random
 import re
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from mmengine.logging import HistoryBuffer
 import kmcl_mm
 from kmcl_mm.engine import KMCLRunner
 from tests.conftest import ROOT
+
+# A copy of a process that has imported everything, and computed nothing, begins at once.
+_CONTEXT = multiprocessing.get_context('forkserver')
+_CONTEXT.set_forkserver_preload(['kmcl_mm', 'tests.engine.die_hook'])
 
 KINDS = ('training', 'while writing', 'data worker')
 EPOCHS = 4
@@ -61,7 +67,7 @@ def short_config(work_dir: Path, workers: int = 2, scenes: int = 96, epochs: int
         loader.update(num_workers=workers, persistent_workers=workers > 0)
         loader.dataset.num_scenes = scenes
     cfg.merge_from_dict(settings)
-    # The host keeps logs of the process by this name.
+    # MMEngine keeps the logs of the process by this name.
     cfg.work_dir, cfg.experiment_name = str(work_dir), '_'.join(work_dir.parts[1:])
     return cfg
 
@@ -73,48 +79,38 @@ def train(cfg: Config, resume: bool = False) -> None:
     KMCLRunner.from_cfg(cfg).train()
 
 
-def start(cfg: Config, resume: bool = False) -> int:
-    """Train in a process of its own, whose output goes to a file; returns its id."""
+def start(cfg: Config, resume: bool = False) -> BaseProcess:
+    """Train in a process of its own, whose output goes to a file."""
     Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
-    # The parent has imported everything and computed nothing, so that a copy of it can begin at once.
-    process = os.fork()
-    if process:
-        return process
-    status = 1
-    try:
-        # To the end of the process: what is printed by others goes there too.
-        sys.stdout = sys.stderr = output = Path(cfg.work_dir, 'output.txt').open('a', buffering=1)
-        for stream in (1, 2):
-            os.dup2(output.fileno(), stream)
-        train(cfg, resume)
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+    process = _CONTEXT.Process(target=_train_alone, args=(cfg, resume))
+    process.start()
+    return process
 
 
-def finish(process: int, seconds: float = 600) -> int:
+def _train_alone(cfg: Config, resume: bool) -> None:
+    importlib.import_module('tests.engine.die_hook')
+    # To the end of the process: what is printed by others goes there too.
+    sys.stdout = sys.stderr = output = Path(cfg.work_dir, 'output.txt').open('a', buffering=1)
+    for stream in (1, 2):
+        os.dup2(output.fileno(), stream)
+    train(cfg, resume)
+
+
+def finish(process: BaseProcess, seconds: float = 600) -> int:
     """Wait for a process; returns its status, negative where a signal ended it. One that hangs is ended."""
-    deadline = time.monotonic() + seconds
-    while True:
-        ended, status = os.waitpid(process, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            raise RuntimeError(f'The training did not end within {seconds} s.')
-        time.sleep(0.01)
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        raise RuntimeError(f'The training did not end within {seconds} s.')
+    return process.exitcode
 
 
-def kill(process: int, kind: str, delay: float, work_dir: Path) -> float | None:
+def kill(process: BaseProcess, kind: str, delay: float, work_dir: Path) -> float | None:
     """Kill a training or its worker after a delay; returns when, or None if it was over before."""
     begun = time.monotonic()
-    while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    while process.is_alive():
         if time.monotonic() - begun >= delay:
-            victim = _victim(process, kind, work_dir)
+            victim = _victim(process.pid, kind, work_dir)
             if victim is not None:
                 os.kill(victim, signal.SIGKILL)
                 return time.monotonic() - begun

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.engine import die_hook  # noqa: F401
 from tests.kill_training import differences, finish, results, short_config, start
 
 

@@ -7,7 +7,6 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import RandomSampler
 
 from kmcl_mm.engine import SeededEpochsHook
-from tests.engine import die_hook  # noqa: F401
 from tests.kill_training import differences, finish, results, short_config, start
 
 
