@@ -10,28 +10,13 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
 import kmcl_mm
+from benchmarks.loader import MMPRETRAIN_RAND_AUGMENT
 from kmcl_mm.datasets import recipe
 from kmcl_mm.engine.runner import KMCLRunner
 from tests.datasets.transforms.test_operations import photo
 
 # The fifteen operations of MMPretrain's RandAugment, in the order of ours.
-POLICIES = [
-    dict(type='Invert'),
-    dict(type='Cutout', magnitude_range=(0, 20)),
-    dict(type='Sharpness', magnitude_range=(0, 0.9)),
-    dict(type='ColorTransform', magnitude_range=(0, 0.9)),
-    dict(type='Contrast', magnitude_range=(0, 0.9)),
-    dict(type='Brightness', magnitude_range=(0, 0.9)),
-    dict(type='AutoContrast'),
-    dict(type='Equalize'),
-    dict(type='Posterize', magnitude_range=(8, 4)),
-    dict(type='Solarize', magnitude_range=(256, 0)),
-    dict(type='Shear', magnitude_range=(0, 0.3), direction='horizontal'),
-    dict(type='Shear', magnitude_range=(0, 0.3), direction='vertical'),
-    dict(type='Translate', magnitude_range=(0, 150 / 331), direction='horizontal'),
-    dict(type='Translate', magnitude_range=(0, 150 / 331), direction='vertical'),
-    dict(type='Rotate', magnitude_range=(0, 30)),
-]
+POLICIES = MMPRETRAIN_RAND_AUGMENT['policies']
 
 
 @pytest.fixture(autouse=True)
