@@ -73,7 +73,7 @@ def load_config(config: str | Path | Config, options: dict[str, Any] | None = No
         The configuration, to be changed; a copy of one that was given.
 
     Raises:
-        ValueError: There is none, it cannot be read, or it does not take a setting: see
+        ValueError: The file is missing or cannot be read, or a setting is refused: see
             :func:`kmcl_mm.config_options.check_options`.
 
     Example:

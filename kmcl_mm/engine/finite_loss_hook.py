@@ -210,7 +210,9 @@ def _leave_batch_out(optim_wrapper: OptimWrapper) -> None:
         return
     groups = optim_wrapper.optimizer.param_groups
     gradients = [weight.grad for group in groups for weight in group['params'] if weight.grad is not None]
-    torch._foreach_mul_(gradients, before / _batches_in_step(optim_wrapper, first))
+    scale = before / _batches_in_step(optim_wrapper, first)
+    for gradient in gradients:
+        gradient.mul_(scale)
     if optim_wrapper._inner_count == optim_wrapper._max_counts:
         # Processes exchange gradients with the last batch of a step, which has been left out.
         all_reduce_params(gradients, op='mean')

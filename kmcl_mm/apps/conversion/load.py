@@ -100,6 +100,6 @@ def classes_in(content: dict[str, Any], path: str | Path) -> list[str] | None:
 
 
 def _dict_in(content: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """An entry that is a dictionary, an empty one where there is none, or None where it is something else."""
+    """The dictionary of this name, empty if it is missing; None if the entry is no dictionary."""
     value = content.get(name)
     return {} if value is None else value if isinstance(value, dict) else None
