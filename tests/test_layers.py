@@ -14,10 +14,9 @@ PACKAGE = ROOT / 'kmcl_mm'
 # or a folder, of which those in apps/ count each.
 STOREYS = [
     {'checks', 'errors', 'files', 'functional', 'modules', 'version'},
-    {'config', 'config_options', 'datasets', 'engine', 'evaluation', 'host', 'models'},
+    {'config', 'config_options', 'conversion', 'datasets', 'engine', 'evaluation', 'host', 'models'},
     {
         'apps.command_line',
-        'apps.conversion',
         'apps.data_check',
         'apps.inference',
         'apps.model_building',
@@ -32,9 +31,10 @@ NEIGHBOURS = {
     'functional': {'checks'},
     'modules': {'checks', 'functional'},
     'config': {'config_options'},
+    'engine': {'conversion'},
     'apps.data_check': {'apps.pictures'},
-    'apps.inference': {'apps.conversion', 'apps.model_building'},
-    'apps.models_by_name': {'apps.conversion', 'apps.model_building'},
+    'apps.inference': {'apps.model_building'},
+    'apps.models_by_name': {'apps.model_building'},
     'apps.report': {'apps.data_check', 'apps.inference'},
     'apps.webapp': {'apps.inference'},
 }

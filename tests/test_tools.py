@@ -18,7 +18,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from kmcl_mm.apps.model_building import build_model
 from kmcl_mm.config import load_config
+from kmcl_mm.datasets import DigitScenes
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
 
@@ -275,6 +277,39 @@ def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, run_tool
     output = run_tool(*command, expect=2)
     assert f'error: {bad} was not loaded' in output and 'could run code' in output and 'Traceback' not in output
     assert not (ROOT / 'pwned').exists()
+
+
+@pytest.fixture(scope='module')
+def of_other_labels(tmp_path_factory):
+    """A configuration of the demo, and a checkpoint whose labels are in another order."""
+    folder = tmp_path_factory.mktemp('labels')
+    cfg = Config.fromfile(ROOT / DIGITS)
+    cfg.merge_from_dict(SMALL)
+    cfg.model.backbone = {key: value for key, value in cfg.model.backbone.items() if value is not None}
+    cfg.dump(folder / 'small.py')
+    model = build_model(cfg)
+    names = DigitScenes.METAINFO['classes'][::-1]
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=names))), folder / 'best_1.pth')
+    return folder
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'train small.py --resume best_1.pth --work-dir run',
+        'test small.py best_1.pth --work-dir run',
+        'show_predictions small.py best_1.pth --out grid.png',
+        'fit_thresholds small.py best_1.pth',
+        'report .',
+    ],
+)
+def test_a_checkpoint_of_other_labels_is_refused(of_other_labels, run_tool, command):
+    """At each door that a checkpoint and data come in by."""
+    tool, *arguments = command.split()
+    files = ('small.py', 'best_1.pth', 'run', 'grid.png', '.')
+    output = run_tool(tool, *(of_other_labels / name if name in files else name for name in arguments), expect=2)
+    assert "best_1.pth was trained for the labels ['nine', " in output and "in another order: ['zero', " in output
+    assert {path.name for path in of_other_labels.iterdir()} <= {'small.py', 'best_1.pth', 'run'}
 
 
 def test_mixed_precision_is_left_out_without_a_gpu(small_config, tmp_path, run_tool):

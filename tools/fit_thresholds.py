@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -16,6 +17,7 @@ from kmcl_mm.apps.inference import load_classifier, predict
 from kmcl_mm.apps.inference.decision_rule import thresholds_of
 from kmcl_mm.config import load_config
 from kmcl_mm.engine import KMCLRunner
+from kmcl_mm.engine.checkpoint_labels import check_same_labels
 from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
 from kmcl_mm.evaluation import MultiLabelF1
 from kmcl_mm.evaluation.multilabel_f1 import precision_recall_f1_of_labels
@@ -82,9 +84,10 @@ def main() -> None:
     args = parse_args()
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
-    model, checkpoint = load_classifier(cfg, args.checkpoint, args.device)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     loader = KMCLRunner.build_dataloader(cfg.val_dataloader, seed=0)
     classes = loader.dataset.metainfo['classes']
+    model, checkpoint = load_classifier(cfg, args.checkpoint, args.device, classes)
     current = thresholds_of(model, classes)
     if current is None:
         raise SystemExit('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
@@ -95,7 +98,9 @@ def main() -> None:
         print('They are also the test images, so the thresholds are fitted on one half and tested on the other.')
     else:
         print('Test images:')
-        test = scores_and_targets(model, KMCLRunner.build_dataloader(cfg.test_dataloader, seed=0))
+        test_loader = KMCLRunner.build_dataloader(cfg.test_dataloader, seed=0)
+        check_same_labels(checkpoint, args.checkpoint, test_loader.dataset.metainfo['classes'])
+        test = scores_and_targets(model, test_loader)
     before = torch.tensor(current.tolist(), dtype=torch.float64)
     thresholds = fit_thresholds(*validation, default=before, goal=args.goal, wished=args.wished)
     save_with_thresholds(checkpoint, classes, thresholds, args.out)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample, label_to_onehot
 
 from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
@@ -33,11 +34,12 @@ def main() -> None:
     args = parse_args()
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
-    model, _ = load_classifier(cfg, args.checkpoint, args.device)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     loader = KMCLRunner.build_dataloader(cfg.test_dataloader, seed=0)
+    class_names = loader.dataset.metainfo['classes']
+    model, _ = load_classifier(cfg, args.checkpoint, args.device, class_names)
     evaluator = Evaluator([PerLabelAP()])
     evaluator.dataset_meta = loader.dataset.metainfo
-    class_names = loader.dataset.metainfo['classes']
 
     images: list[np.ndarray] = []
     samples: list[DataSample] = []

@@ -36,6 +36,8 @@ visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
 log_level = 'INFO'
 load_from = None
 resume = False
+# What counts where a resumed training has other settings than its checkpoint: 'checkpoint', 'config', or None to stop.
+resume_schedule = None
 randomness = dict(seed=0, deterministic=False)
 
 val_cfg = dict()

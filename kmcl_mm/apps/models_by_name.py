@@ -13,8 +13,8 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 
 from ..config import config_folder, load_config
+from ..engine import load_weights
 from ..errors import listed
-from .conversion import load_weights
 from .model_building import build_model
 
 

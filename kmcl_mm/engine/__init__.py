@@ -7,6 +7,7 @@ from .check_labels_hook import CheckLabelsHook
 from .checkpoint import load_checkpoint
 from .finite_loss_hook import FiniteLossHook
 from .fitted_thresholds_hook import FittedThresholdsHook
+from .load_weights import load_weights
 from .pending_validation_hook import PendingValidationHook
 from .runner import KMCLRunner
 from .seeded_epochs_hook import SeededEpochsHook
@@ -24,4 +25,5 @@ __all__ = [
     'SeededEpochsHook',
     'UnreadableImagesHook',
     'load_checkpoint',
+    'load_weights',
 ]

@@ -83,10 +83,31 @@ class BestWeightsHook(CheckpointHook):
         super().before_train(runner)
         if runner._resume:
             # MMEngine writes a new best score into the last checkpoint, if it knows of one.
-            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
+            self.last_ckpt = self._own(runner.message_hub.runtime_info.get('last_ckpt'))
+            self._take_over_best(runner)
         if is_main_process():
             for folder in {str(runner.work_dir), str(self.out_dir)}:
                 remove_unfinished(folder)
+
+    def _own(self, path: str | None) -> str | None:
+        """The file of this name in the training's own folder, if there is one: a checkpoint may come from elsewhere."""
+        own = path and self.file_backend.join_path(self.out_dir, Path(path).name)
+        return own if own and (self.file_backend.isfile(own) or self.file_backend.isdir(own)) else None
+
+    def _take_over_best(self, runner: Runner) -> None:
+        """Go on with the best checkpoint so far, if it is this training's and the metric is still the same."""
+        former = self.best_ckpt_path
+        if not self.save_best or former is None:
+            return
+        self.best_ckpt_path = self._own(former)
+        metric = self.key_indicators[0]
+        is_of_metric = metric == 'auto' or Path(former).name.startswith(f'best_{metric}_'.replace('/', '_'))
+        if self.best_ckpt_path is None or not is_of_metric:
+            reason = 'is of another metric' if self.best_ckpt_path else f'is not in {self.out_dir}'
+            runner.logger.warning(f'The best checkpoint so far, {former}, {reason}: the best from here on is kept.')
+            self.best_ckpt_path = None
+            for name in ('best_score', 'best_ckpt'):
+                runner.message_hub.pop_info(name, None)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Save the best weights, and that this epoch has been validated.

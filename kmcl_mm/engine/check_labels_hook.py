@@ -25,7 +25,7 @@ class CheckLabelsHook(Hook):
         Raises:
             ValueError: Classes or their number differ.
         """
-        classes = _classes_of_splits(runner)
+        classes = classes_of_splits(runner)
         if not classes:
             return
         (first, names), *others = classes.items()
@@ -49,8 +49,15 @@ class CheckLabelsHook(Hook):
                 )
 
 
-def _classes_of_splits(runner: Runner) -> dict[str, tuple[str, ...]]:
-    """Class names of each data set that the runner has built and that knows them."""
+def classes_of_splits(runner: Runner) -> dict[str, tuple[str, ...]]:
+    """Find the names of the labels of the data sets.
+
+    Args:
+        runner: The runner.
+
+    Returns:
+        The names by split, of each data set that the runner has built and that knows them.
+    """
     loops = dict(training=runner._train_loop, validation=runner._val_loop, test=runner._test_loop)
     classes = {}
     for split, loop in loops.items():

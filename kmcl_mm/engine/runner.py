@@ -3,7 +3,6 @@
 import atexit
 import copy
 import gc
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,22 @@ import torch
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, RUNNERS
-from mmengine.runner import Runner
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..files import atomic_write
+from .check_labels_hook import classes_of_splits
 from .checkpoint import damage_message, has_damage, load_checkpoint
+from .checkpoint_labels import check_same_labels, classes_in
+from .fine_tuning import start_from
+from .load_weights import check_fit, tensors_for
+from .resuming import prepare_to_resume
+from .unwrapping import unwrap
 from .whole_checkpoints import newest_whole_checkpoint
 
 # Devices that MMEngine's launcher, model wrapper and mixed precision do not drive.
@@ -55,6 +60,7 @@ class KMCLRunner(Runner):
 
     # The checkpoint whose checksums have been compared with its content.
     _whole_checkpoint: str | None = None
+    _is_resuming = False
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes and their group.
@@ -184,7 +190,7 @@ class KMCLRunner(Runner):
         if self._has_loaded or not self._resume or self._load_from is not None:
             super().load_or_resume()
         else:
-            path, broken = _from_main_process(newest_whole_checkpoint, self.work_dir)
+            path, broken = _from_main_process(newest_whole_checkpoint, self.work_dir, self._checkpoint_folder())
             if path is None and broken:
                 raise ValueError(
                     f'No checkpoint in {self.work_dir} can be read: {", ".join(broken)}. Copy one from elsewhere, or '
@@ -199,34 +205,71 @@ class KMCLRunner(Runner):
             self._whole_checkpoint = path
             self.resume(path)
 
-    def load_checkpoint(
-        self,
-        filename: str,
-        map_location: Any = 'cpu',
-        strict: bool = False,
-        revise_keys: Sequence[tuple[str, str]] = ((r'^module.', ''),),
-    ) -> dict:
-        """Load a checkpoint into the model without running code from it.
+    def _checkpoint_folder(self) -> str:
+        """Where the training's checkpoints are, as MMEngine's hook will find out."""
+        for hook in self.hooks:
+            if isinstance(hook, CheckpointHook) and hook.out_dir not in (None, self.work_dir):
+                backend = get_file_backend(hook.out_dir, backend_args=hook.backend_args)
+                return backend.join_path(hook.out_dir, Path(self.work_dir).name)
+        return self.work_dir
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on with the training of a checkpoint.
 
         Args:
             filename: A file or an address.
-            map_location: As in ``torch.load``.
-            strict: Whether names and shapes must be those of the model.
-            revise_keys: Patterns and replacements for the names of weights.
-
-        Returns:
-            The checkpoint.
+            *args: MMEngine's arguments.
+            **kwargs: MMEngine's arguments.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is damaged, or could run code.
+            ValueError: It is damaged, could run code, is of another model or other labels, or holds no state of a
+                training; or its settings are not the configuration's and ``resume_schedule`` does not say which count.
+        """
+        self._is_resuming = True
+        super().resume(filename, *args, **kwargs)
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', *args: Any, **kwargs: Any) -> dict:
+        """Load a checkpoint into the model without running code from it.
+
+        A training may start from a checkpoint of other labels: the head's rows of the labels that both have are taken
+        over, and the log says which.
+
+        Args:
+            filename: A file or an address: of this package, or in the names of the published code, of ASL or of MIIL.
+            map_location: As in ``torch.load``.
+            *args: MMEngine's ``strict`` and ``revise_keys``, without effect: prefixes of wrappers are always taken
+                off, and what fits nowhere is always refused.
+            **kwargs: The same.
+
+        Returns:
+            The checkpoint, with ``state_dict`` as it was loaded.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is damaged, could run code, or is of another model; in a test it is of other labels.
         """
         if filename != self._whole_checkpoint and _from_main_process(has_damage, filename):
             raise ValueError(damage_message(filename))
-        checkpoint = load_checkpoint(filename, map_location, check_damage=False)
+        content = load_checkpoint(filename, map_location, check_damage=False)
+        model, expected = unwrap(self.model), unwrap(self.model).state_dict()
+        classes = next(iter(classes_of_splits(self).values()), None)
+        tensors = tensors_for(model, content, filename)
+        checkpoint = {name: value for name, value in content.items() if not isinstance(value, torch.Tensor)}
+        is_start = isinstance(self._train_loop, BaseLoop) and not self._is_resuming
+        if is_start:
+            tensors, summary = start_from(model, tensors, classes_in(content, filename), classes)
+            self.logger.info(f'Starting from {filename}' + (f': {summary}.' if summary else '.'))
+            # The averages begin with the same weights, counted from the first step.
+            checkpoint.pop('ema_state_dict', None)
+        else:
+            check_same_labels(content, filename, classes)
+        check_fit(tensors, expected, filename, needs_head=not is_start)
+        checkpoint['state_dict'] = tensors
+        if self._is_resuming:
+            prepare_to_resume(self, checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        checkpoint = _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+        model.load_state_dict(checkpoint['state_dict'], strict=False)
         self._has_loaded = True
         self.logger.info(f'Loaded checkpoint {filename}')
         return checkpoint

@@ -15,7 +15,7 @@ from mmpretrain.registry import HOOKS
 from .items import SeededItems, items_of, seeds
 
 # Where a checkpoint's log has the seed of the order of the images.
-_SAMPLER_SEED_KEY = 'sampler_seed'
+SAMPLER_SEED_KEY = 'sampler_seed'
 
 
 @HOOKS.register_module()
@@ -101,6 +101,6 @@ def _keep_order(runner: Runner) -> None:
     """Go on with the sampler's seed of the training that is resumed: MMEngine draws another where none is set."""
     sampler = runner.train_dataloader.sampler
     known = runner.message_hub.runtime_info
-    if runner._resume and _SAMPLER_SEED_KEY in known:
-        sampler.seed = known[_SAMPLER_SEED_KEY]
-    runner.message_hub.update_info(_SAMPLER_SEED_KEY, sampler.seed)
+    if runner._resume and SAMPLER_SEED_KEY in known:
+        sampler.seed = known[SAMPLER_SEED_KEY]
+    runner.message_hub.update_info(SAMPLER_SEED_KEY, sampler.seed)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import subprocess
 
@@ -42,7 +43,7 @@ class Nearness(BaseMetric):
         return dict(nearness=-abs(results[0].item() - self.goal), other=0.0)
 
 
-def train(work_dir, moves, goal, ema=True, **hook):
+def train(work_dir, moves, goal, ema=True, epochs=3, resume_from=None, **hook):
     loader = DataLoader([dict(inputs=torch.zeros(1))])
     hook = dict(dict(type='BestWeightsHook', save_best='nearness', rule='greater'), **hook)
     runner = KMCLRunner(
@@ -50,7 +51,9 @@ def train(work_dir, moves, goal, ema=True, **hook):
         work_dir=str(work_dir),
         train_dataloader=loader,
         val_dataloader=loader,
-        train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs, val_interval=1),
+        resume=resume_from is not None,
+        load_from=resume_from or None,
         val_cfg=dict(),
         val_evaluator=Evaluator([Nearness(goal)]),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)),
@@ -62,7 +65,7 @@ def train(work_dir, moves, goal, ema=True, **hook):
     runner.train()
     return (
         [torch.load(path, weights_only=False) for path in work_dir.glob('best_*.pth')],
-        torch.load(work_dir / 'epoch_3.pth', weights_only=False),
+        torch.load(work_dir / f'epoch_{epochs}.pth', weights_only=False),
     )
 
 
@@ -175,3 +178,54 @@ def test_what_a_killed_training_left_is_removed_and_nothing_of_a_living_process(
         (tmp_path / 'run' / name).write_text('half')
     train(tmp_path / 'run', [1, 1, 1], goal=3, interval=1, max_keep_ckpts=1)
     assert [name for name in names(tmp_path / 'run') if name.startswith('.')] == [other]
+
+
+def listing(folder):
+    """The files, without logs: MMEngine's loggers of one process still write into those of earlier trainings."""
+    files = [path for path in folder.rglob('*') if path.is_file() and path.suffix not in ('.log', '.json')]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize('keeps_original', [True, False])
+def test_a_copy_of_a_training_goes_on_in_its_own_folder(tmp_path, keeps_original):
+    """The best checkpoint so far is the copied one, and the original is not touched."""
+    train(tmp_path / 'original', [1, 1, 1], goal=9)
+    shutil.copytree(tmp_path / 'original', tmp_path / 'copy')
+    (tmp_path / 'original').rename(tmp_path / 'moved') if not keeps_original else None
+    original = tmp_path / ('original' if keeps_original else 'moved')
+    before = listing(original)
+    best, _ = train(tmp_path / 'copy', [1, 1, 1, 1], goal=9, epochs=4, resume_from='')
+    assert [content['meta']['epoch'] for content in best] == [4]
+    assert listing(original) == before
+    assert (tmp_path / 'copy/last_checkpoint').read_text() == str(tmp_path / 'copy/epoch_4.pth')
+
+
+def test_the_folder_of_another_training_under_the_former_path_is_left_alone(tmp_path):
+    train(tmp_path / 'run', [1, 1, 1], goal=9)
+    train(tmp_path / 'other', [2, 2, 2], goal=9)
+    (tmp_path / 'run').rename(tmp_path / 'moved')
+    (tmp_path / 'other').rename(tmp_path / 'run')
+    before = listing(tmp_path / 'run')
+    _, last = train(tmp_path / 'moved', [1, 1, 1, 1], goal=9, epochs=4, resume_from='')
+    # Three steps of 1 and one more: not of 2.
+    assert listing(tmp_path / 'run') == before and last['ema_state_dict']['module.weight'] == 4
+
+
+@pytest.mark.parametrize('hook', [dict(), dict(save_best='auto')])
+def test_going_on_in_another_folder_keeps_a_best_checkpoint_there(tmp_path, hook):
+    """Also where none is better than the best in the folder of before."""
+    train(tmp_path / 'a', [9, -1, -1], goal=9, **hook)
+    before = listing(tmp_path / 'a')
+    resume_from = str(tmp_path / 'a/epoch_3.pth')
+    best, _ = train(tmp_path / 'b', [-1, -1], goal=9, epochs=4, resume_from=resume_from, **hook)
+    assert listing(tmp_path / 'a') == before and [content['meta']['epoch'] for content in best] == [4]
+
+
+def test_a_new_metric_begins_anew(tmp_path):
+    """The scores of two metrics are not compared; the former best checkpoint stays."""
+    train(tmp_path, [1, 1, 1], goal=9)
+    best, _ = train(tmp_path, [1, 1], goal=9, epochs=4, resume_from='', save_best='other')
+    assert sorted(path.name for path in tmp_path.glob('best_*')) == [
+        'best_nearness_epoch_3.pth',
+        'best_other_epoch_4.pth',
+    ]

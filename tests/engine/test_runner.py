@@ -38,7 +38,8 @@ class OneConvolution(BaseModel):
 
 @DATASETS.register_module()
 class FourImages(Dataset):
-    metainfo = dict(classes=('a', 'b'))
+    def __init__(self, names=('a', 'b')):
+        self.metainfo = dict(classes=names)
 
     def __len__(self):
         return 4
@@ -304,6 +305,59 @@ def test_another_error_of_the_model_stays_as_it_is(tmp_path):
         RUNNERS.build(config(tmp_path, model=dict(type='OneConvolution', layers=3)))
 
 
+NAMES = {
+    'as saved': lambda content: content,
+    'weights alone': lambda content: content['state_dict'],
+    'of several processes': lambda content: dict(state_dict=_renamed(content, 'module.')),
+    'compiled': lambda content: _renamed(content, '_orig_mod.'),
+    'compiled, of several processes': lambda content: dict(model=_renamed(content, 'module._orig_mod.'), epoch=3),
+}
+
+
+def _renamed(content, prefix):
+    return {f'{prefix}{name}': value for name, value in content['state_dict'].items()}
+
+
+@pytest.mark.parametrize('ema', [[], [dict(type='EMAHook')]], ids=['alone', 'averaged'])
+@pytest.mark.parametrize('change', NAMES.values(), ids=NAMES)
+def test_weights_are_found_by_any_name(tmp_path, change, ema):
+    train(tmp_path, epochs=1)
+    torch.save(change(torch.load(tmp_path / 'epoch_1.pth', weights_only=False)), tmp_path / 'some.pth')
+    # No step changes them.
+    settings = dict(load_from=str(tmp_path / 'some.pth'), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)))
+    assert (
+        train(tmp_path / 'next', epochs=1, custom_hooks=ema, **settings)
+        .model.convolution.weight.cpu()
+        .equal(weights(tmp_path / 'epoch_1.pth'))
+    )
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda tensors: {'other.weight': torch.ones(1)}, 'some.pth has no weights of'),
+        (lambda tensors: dict(tensors, other=torch.ones(1)), '1 tensors differ, such as other'),
+        (lambda tensors: dict(unused=tensors['unused']), '2 tensors differ, such as convolution.weight'),
+        (lambda tensors: dict(tensors, unused=torch.ones(2)), '1 tensors differ, such as unused'),
+        (lambda tensors: dict(tensors, unused=tensors['unused'] / 0), 'unused in .*some.pth is not finite'),
+    ],
+)
+def test_what_fits_nowhere_is_refused(tmp_path, change, message):
+    train(tmp_path, epochs=1)
+    content = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
+    torch.save(dict(state_dict=change(content['state_dict'])), tmp_path / 'some.pth')
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / 'next', load_from=str(tmp_path / 'some.pth'))
+
+
+def test_resuming_for_other_labels_is_refused(tmp_path):
+    train(tmp_path, epochs=1)
+    other = config('', train_dataloader=config('').train_dataloader)
+    other.train_dataloader.dataset = dict(type='FourImages', names=('b', 'a'))
+    with pytest.raises(ValueError, match=r"epoch_1.pth was trained for the labels \['a', 'b'\].*in another order"):
+        train(tmp_path, resume=True, train_dataloader=other.train_dataloader)
+
+
 def _train_in_two(rank, folder, port):
     """What each of two processes sees of a training that goes on from the newest whole checkpoint."""
     torch.set_num_threads(1)
@@ -313,6 +367,8 @@ def _train_in_two(rank, folder, port):
         channels_last=True,
         find_unused_parameters=True,
         optim_wrapper=dict(type='AmpOptimWrapper', optimizer=dict(type='Adam', lr=0.1)),
+        # It began in one process, with twice the steps an epoch.
+        resume_schedule='checkpoint',
     )
     with (
         mock.patch('kmcl_mm.engine.runner.has_damage', wraps=has_damage) as to_load,

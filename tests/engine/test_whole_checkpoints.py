@@ -113,8 +113,9 @@ def test_without_a_good_last_checkpoint_file_the_newest_is_taken(work_dir, conte
 
 
 def test_another_storage_looks_after_its_files(work_dir):
-    (work_dir / 'last_checkpoint').write_text('s3://bucket/epoch_3.pth')
-    assert newest_whole_checkpoint(work_dir) == ('s3://bucket/epoch_3.pth', [])
+    (work_dir / 'last_checkpoint').write_text('s3://bucket/former/epoch_3.pth')
+    assert newest_whole_checkpoint(work_dir, 's3://bucket/run') == ('s3://bucket/run/epoch_3.pth', [])
+    assert newest_whole_checkpoint(work_dir / 'none', 's3://bucket/run') == (None, [])
 
 
 def test_none_is_whole(work_dir):

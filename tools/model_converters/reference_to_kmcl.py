@@ -7,7 +7,9 @@ from mmengine.config import Config
 from torch import nn
 
 from kmcl_mm.apps.command_line import add_config_options, run_command
-from kmcl_mm.apps.conversion import (
+from kmcl_mm.apps.model_building import build_model
+from kmcl_mm.config import load_config
+from kmcl_mm.conversion import (
     Weights,
     convert,
     describe_use,
@@ -16,8 +18,6 @@ from kmcl_mm.apps.conversion import (
     save_conversion,
     weights_in,
 )
-from kmcl_mm.apps.model_building import build_model
-from kmcl_mm.config import load_config
 from kmcl_mm.engine import load_checkpoint
 
 

@@ -1,6 +1,6 @@
 """A trained classifier, built from a configuration and a checkpoint."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from mmpretrain.structures import DataSample
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ...errors import listed
-from ..conversion import load_weights
+from ...engine import load_weights
+from ...engine.checkpoint_labels import check_same_labels
 from ..model_building import build_model
 
 
 def load_classifier(
-    cfg: Config, checkpoint: str | Path, device: str | torch.device | None = None
+    cfg: Config,
+    checkpoint: str | Path,
+    device: str | torch.device | None = None,
+    classes: Sequence[str] | None = None,
 ) -> tuple[BaseModel, dict[str, Any]]:
     """Build a configuration's model with a checkpoint's weights and, where it has some, its fitted thresholds.
 
@@ -28,23 +31,20 @@ def load_classifier(
             weights.
         checkpoint: Path of the checkpoint.
         device: Where the model goes. Default: a GPU if there is one.
+        classes: Names of the labels of the data, which must be those of the checkpoint. Default: not compared.
 
     Returns:
         The model in evaluation mode, and the checkpoint.
 
     Raises:
-        ValueError: The checkpoint is corrupt, could run code, lacks weights or is of another model; or the model of
-            the configuration cannot be built.
+        ValueError: The checkpoint is corrupt, could run code, lacks weights or is of another model or other labels; or
+            the model of the configuration cannot be built.
         FileNotFoundError: There is no such checkpoint.
     """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = build_model(cfg)
-    content, initial = load_weights(model, checkpoint)
-    if initial:
-        raise ValueError(
-            f'{checkpoint} lacks {listed(initial)}, without which predictions would be random. Train from it first '
-            '(load_from).'
-        )
+    content, _ = load_weights(model, checkpoint, needs_head=True)
+    check_same_labels(content, checkpoint, classes)
     return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')), content
 
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import nn
 
-from ..conversion.load import classes_in
+from ...engine.checkpoint_labels import classes_in
 
 Thresholds = float | Mapping[str, float]
 

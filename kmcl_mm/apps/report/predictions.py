@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from ...checks import UNKNOWN, check_at_least
 from ...engine import KMCLRunner
+from ...engine.checkpoint_labels import check_same_labels
 from ...evaluation.samples import scores_and_target, stack
 from ...functional import responsibility_entropy
 from ..inference import has_kernels, load_classifier, predict
@@ -106,6 +107,7 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int, device: str | torch
     thresholds = thresholds_of(model, labels)
     topk = model.head.topk if thresholds is None else None
     loader = _test_loader(cfg)
+    check_same_labels(content, checkpoint, loader.dataset.metainfo.get('classes'))
     order = np.random.default_rng(0).permutation(len(loader.dataset))
     is_drawn = np.isin(np.arange(len(order)), order[:max_images])
     drawn = np.flatnonzero(is_drawn)

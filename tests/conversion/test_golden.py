@@ -8,8 +8,8 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from kmcl_mm.apps.conversion import convert, model_of, weights_in
-from tests.apps.conversion.published import fill
+from kmcl_mm.conversion import convert, model_of, weights_in
+from tests.conversion.published import fill
 from tests.conftest import ROOT, SHARED
 
 _FULL = SHARED / 'golden/tresnet_reference.npz'

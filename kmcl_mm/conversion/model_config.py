@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ...modules.similarities import SIMILARITIES
+from ..modules.similarities import SIMILARITIES
 from .tresnet import TRESNETS, layout_of, timm_tensors
 from .weights import Weights
 

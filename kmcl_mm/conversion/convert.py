@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ...errors import listed
+from ..errors import listed
 from .tresnet import Layout, layout_of, timm_tensors
 from .weights import Weights
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ...files import atomic_write
+from ..files import atomic_write
 from .convert import Conversion
 from .weights import Weights
 

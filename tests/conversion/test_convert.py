@@ -4,8 +4,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 import kmcl_mm
-from kmcl_mm.apps.conversion import convert, format_conversion, weights_in
-from tests.apps.conversion.published import backbone_checkpoint
+from kmcl_mm.conversion import convert, format_conversion, weights_in
+from tests.conversion.published import backbone_checkpoint
 
 BODY = 'backbone.timm_model.body'
 # Written down from the published network and timm's.

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from kmcl_mm.apps.conversion import load_weights
+from kmcl_mm.engine import load_weights
 
 CLASSES = ['cat', 'dog']
 

@@ -8,8 +8,8 @@ import torch
 from mmengine.runner import load_checkpoint
 
 import kmcl_mm
-from tests.apps.conversion.conftest import DIGITS
-from tests.apps.conversion.published import backbone_checkpoint
+from tests.conversion.conftest import DIGITS
+from tests.conversion.published import backbone_checkpoint
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
 

@@ -3,7 +3,7 @@
 import pytest
 
 import kmcl_mm
-from tests.apps.conversion.published import published_checkpoint
+from tests.conversion.published import published_checkpoint
 
 DIGITS = 'kmcl_tresnet_m_digits'
 

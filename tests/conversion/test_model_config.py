@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kmcl_mm.apps.conversion import model_of, weights_in
-from kmcl_mm.apps.conversion.tresnet import TRESNETS, layout_of
+from kmcl_mm.conversion import model_of, weights_in
+from kmcl_mm.conversion.tresnet import TRESNETS, layout_of
 
 
 def tensors(width, stages, bottlenecks=False):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kmcl_mm.apps.conversion import weights_in
+from kmcl_mm.conversion import weights_in
 from kmcl_mm.engine import load_checkpoint
 from tests.attacks import ATTACKS
 

@@ -2,19 +2,16 @@
 
 from .convert import Conversion, convert, is_converted
 from .description import describe_use, format_conversion, save_conversion
-from .load import Loaded, load_weights
 from .model_config import model_of
 from .weights import Weights, weights_in
 
 __all__ = [
     'Conversion',
-    'Loaded',
     'Weights',
     'convert',
     'describe_use',
     'format_conversion',
     'is_converted',
-    'load_weights',
     'model_of',
     'save_conversion',
     'weights_in',

@@ -1,13 +1,13 @@
 """Search for the weights in a checkpoint."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ...errors import listed
+from ..errors import listed
 
 # Prefixes that parallel training, compiling and averaging add to names.
 _WRAPPERS = re.compile(r'^(?:(?:module|model|ema|_orig_mod)\.)+')
@@ -37,7 +37,7 @@ class Weights(NamedTuple):
     others: list[str]
 
 
-def weights_in(content: Any, path: str | Path, entry: str | None = None) -> Weights:
+def weights_in(content: Any, path: str | Path, entry: str | None = None, own_names: Collection[str] = ()) -> Weights:
     """Find the weights of a network in a checkpoint.
 
     Args:
@@ -45,6 +45,7 @@ def weights_in(content: Any, path: str | Path, entry: str | None = None) -> Weig
         path: Its path, for messages.
         entry: The entry to take. Default: any that has weights, preferably averaged ones (with 'ema' in its name); in a
             checkpoint of MMEngine ``state_dict``, which has the averaged ones.
+        own_names: Names of the weights of a model: what has one of them is of this package's kind, too.
 
     Returns:
         The weights.
@@ -59,7 +60,7 @@ def weights_in(content: Any, path: str | Path, entry: str | None = None) -> Weig
         >>> weights.entry, weights.kind, list(weights.tensors), weights.others
         ('state_dict', 'KMCL', ['kmm.pi.weight'], ['epoch'])
     """
-    found = {name: (kind, part) for name, part in _dicts(content) if (kind := _kind(part)) is not None}
+    found = {name: (kind, part) for name, part in _dicts(content) if (kind := _kind(part, own_names)) is not None}
     if not found:
         raise ValueError(
             f'{path} has no weights of a KMCL network (encoder.*, kmm.*), a TResNet (body.*) or a model of kmcl_mm '
@@ -72,7 +73,7 @@ def weights_in(content: Any, path: str | Path, entry: str | None = None) -> Weig
             f'Expected argument `entry` to be one of {list(found)}, where {path} has weights, but got {entry!r}.'
         )
     kind, part = found[entry]
-    return Weights(str(path), entry, kind, _unwrapped(part, path), _other_entries(content, entry))
+    return Weights(str(path), entry, kind, _unwrapped(part, path, own_names), _other_entries(content, entry))
 
 
 def _preferred(kinds: dict[str, str]) -> str:
@@ -89,17 +90,24 @@ def _dicts(content: Any, name: str = '', depth: int = 0) -> Iterator[tuple[str, 
             yield from _dicts(value, f'{name}.{key}'.lstrip('.'), depth + 1)
 
 
-def _kind(part: dict[str, Any]) -> str | None:
+def _kind(part: dict[str, Any], own_names: Collection[str]) -> str | None:
     names = {
-        _WRAPPERS.sub('', name) for name, value in part.items() if isinstance(name, str) and isinstance(value, Tensor)
+        _without_wrappers(name, own_names)
+        for name, value in part.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
-    return next((kind for kind, known in _KINDS.items() if any(known.fullmatch(name) for name in names)), None)
+    own = None if names.isdisjoint(own_names) else 'kmcl_mm'
+    return next((kind for kind, known in _KINDS.items() if any(known.fullmatch(name) for name in names)), own)
 
 
-def _unwrapped(part: dict[str, Any], path: str | Path) -> dict[str, Tensor]:
+def _without_wrappers(name: str, own_names: Collection[str]) -> str:
+    return name if name in own_names else _WRAPPERS.sub('', name)
+
+
+def _unwrapped(part: dict[str, Any], path: str | Path, own_names: Collection[str]) -> dict[str, Tensor]:
     tensors = {}
     for name, value in part.items():
-        short = _WRAPPERS.sub('', str(name))
+        short = _without_wrappers(str(name), own_names)
         if not isinstance(value, Tensor):
             raise ValueError(f'Expected {name} in {path} to be a tensor, but got {type(value).__name__}.')
         if short in tensors:
