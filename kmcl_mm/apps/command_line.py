@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmengine.config import ConfigDict, DictAction
 
@@ -58,8 +58,21 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         parser: The parser; it gets ``--cfg-options``.
     """
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='settings to override, KEY=VALUE'
+        '--cfg-options', nargs='+', action=_Settings, default={}, help='settings to override, KEY=VALUE'
     )
+
+
+class _Settings(DictAction):
+    """MMEngine's KEY=VALUE, with a message where it cannot read one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any) -> None:
+        try:
+            super().__call__(parser, *arguments)
+        except (ValueError, AssertionError, RecursionError):
+            parser.error(
+                'expected --cfg-options KEY=VALUE, a list or tuple in quotes such as "KEY=[1,2]", and each entry of a '
+                f'dictionary by itself, such as KEY.ENTRY=1, but got {" ".join(arguments[1])}'
+            )
 
 
 def add_launcher_options(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ def load_weights(model: nn.Module, path: str | Path, needs_head: bool = False) -
         use_fitted_thresholds(model, content)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
-    return Loaded(content, missing_in(tensors, expected))
+    return Loaded(content, [name for name in expected if name not in tensors])
 
 
 def tensors_for(model: nn.Module, content: Any, path: str | Path) -> dict[str, Tensor]:
@@ -73,19 +73,6 @@ def tensors_for(model: nn.Module, content: Any, path: str | Path) -> dict[str, T
     return weights.tensors if is_converted(weights) else convert(weights, model).state_dict
 
 
-def missing_in(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
-    """Names of a model's weights that a checkpoint lacks.
-
-    Args:
-        tensors: Tensors of the checkpoint by name.
-        expected: Tensors of the model by name.
-
-    Returns:
-        The names. Counters of norms, which nothing depends on, are not missed.
-    """
-    return [name for name in expected if name not in tensors and not name.endswith('num_batches_tracked')]
-
-
 def check_fit(
     tensors: dict[str, Tensor], expected: dict[str, Tensor], path: str | Path, needs_head: bool = True
 ) -> None:
@@ -100,14 +87,14 @@ def check_fit(
     Raises:
         ValueError: A name or a shape is another one, or a value is not finite or no plain number.
     """
-    wrong = [name for name in missing_in(tensors, expected) if not name.startswith('head.')]
+    missing = [name for name in expected if name not in tensors]
+    wrong = [name for name in missing if not name.startswith('head.')]
     wrong += [name for name, value in tensors.items() if name not in expected or expected[name].shape != value.shape]
     if wrong:
         raise ValueError(
             f'{path} is not a checkpoint of this model: {len(wrong)} tensors differ, such as {wrong[0]}. Use a '
             'checkpoint of this configuration, or the configuration that it was trained with.'
         )
-    missing = missing_in(tensors, expected)
     if missing and needs_head:
         raise ValueError(
             f'{path} lacks {listed(missing)}, without which predictions would be random. Train from it first '

@@ -1,3 +1,4 @@
+import argparse
 import io
 import os
 import runpy
@@ -9,7 +10,7 @@ import pytest
 from mmengine.registry import Registry
 from torch.utils.data import DataLoader, Dataset
 
-from kmcl_mm.apps.command_line import needs_extra, run_command
+from kmcl_mm.apps.command_line import add_config_options, needs_extra, run_command
 from kmcl_mm.checks import check_at_least
 from kmcl_mm.errors import UnreadableImageError
 from tests.conftest import ROOT
@@ -134,3 +135,13 @@ def test_every_tool_names_a_missing_configuration(tool, monkeypatch, tmp_path, c
         runpy.run_path(str(ROOT / f'tools/{tool}.py'), run_name='__main__')
     assert stopped.value.code == 2
     assert 'There is no configuration nowhere.py' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('setting', ['name', 'name=(1,2', "name={'a':(1,2)}"])
+def test_a_setting_that_cannot_be_read_is_a_message(capsys, setting):
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', 'other=1', setting])
+    assert 'expected --cfg-options KEY=VALUE, ' in (message := capsys.readouterr().err)
+    assert f'but got other=1 {setting}' in message
