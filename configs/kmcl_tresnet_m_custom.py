@@ -57,5 +57,5 @@ custom_hooks = [
     ),
 ]
 
-val_evaluator = [dict(type='PartialLabelAP'), dict(type='MultiLabelF1', thr=0.5, topk=None)]
+val_evaluator = [dict(type='PartialLabelAP'), dict(type='MultiLabelF1')]
 test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]

@@ -40,7 +40,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='PartialLabelAP'), dict(type='MultiLabelF1', thr=0.5, topk=None)]
+val_evaluator = [dict(type='PartialLabelAP'), dict(type='MultiLabelF1')]
 test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))

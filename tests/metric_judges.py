@@ -110,7 +110,7 @@ def golden_differences():
         if case.startswith('metrics'):
             golden = Golden(case)
             scores, published = golden['in/scores'], golden['in/target']
-            f1 = MultiLabelF1(thr=golden.settings['threshold']).calculate(scores, (published == 1).long())
+            f1 = MultiLabelF1(thr=golden.settings['threshold'], topk=3).calculate(scores, (published == 1).long())
             names = {name: f'out/{name.replace("_top3", "_3")}' for name in f1}
             differences[f'{case}, CP to OF1'] = max(
                 abs(f1[name] - 100 * golden[key].item()) for name, key in names.items()

@@ -17,10 +17,12 @@ import mmpretrain
 import pytest
 import torch
 from mmengine.config import Config
+from mmpretrain.structures import label_to_onehot
 
 from kmcl_mm.apps.model_building import build_model
 from kmcl_mm.config import load_config
 from kmcl_mm.datasets import DigitScenes
+from kmcl_mm.evaluation import MultiLabelF1
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
 
@@ -405,8 +407,16 @@ def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, t
     output = run_tool('fit_thresholds', config, best, '--goal', 'recall', '--wished', 0.9)
     assert 'fitted on one half and tested on the other' in output and 'CP ' in output
     fitted = best.with_name(f'{best.stem}_thresholds.pth')
-    assert len(torch.load(fitted, weights_only=False)['meta']['thresholds']) == 10
-    run_tool('test', config, fitted, '--work-dir', tmp_path / 'test')
+    thresholds = list(torch.load(fitted, weights_only=False)['meta']['thresholds'].values())
+    assert len(thresholds) == 10
+    output = run_tool('test', config, fitted, '--work-dir', tmp_path / 'test', '--out', tmp_path / 'scores.pkl')
+    assert 'by the thresholds that were fitted for the checkpoint' in output
+    samples = pickle.loads((tmp_path / 'scores.pkl').read_bytes())
+    expected = MultiLabelF1(thr=thresholds).calculate(
+        torch.stack([sample['pred_score'] for sample in samples]),
+        torch.stack([label_to_onehot(sample['gt_label'], 10) for sample in samples]),
+    )
+    assert f'multi-label/CF1: {expected["CF1"]:.4f}' in output
     output = run_tool('show_predictions', config, fitted, '--out', tmp_path / 'fitted.png')
     assert 'a fitted threshold for each label' in output
 

@@ -8,6 +8,7 @@ runner_type = 'KMCLRunner'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     check_labels=dict(type='CheckLabelsHook'),
+    single_image=dict(type='SingleImageHook'),
     # A loss that is not finite stops the training; action='skip' leaves its batch out.
     finite_loss=dict(type='FiniteLossHook', action='stop'),
     # Thresholds that tools/fit_thresholds.py has put into a checkpoint.

@@ -8,9 +8,11 @@ from .checkpoint import load_checkpoint
 from .finite_loss_hook import FiniteLossHook
 from .fitted_thresholds_hook import FittedThresholdsHook
 from .load_weights import load_weights
+from .one_cycle import OneCycleByGroupLR
 from .pending_validation_hook import PendingValidationHook
 from .runner import KMCLRunner
 from .seeded_epochs_hook import SeededEpochsHook
+from .single_image_hook import SingleImageHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     'FiniteLossHook',
     'FittedThresholdsHook',
     'KMCLRunner',
+    'OneCycleByGroupLR',
     'PendingValidationHook',
     'SeededEpochsHook',
+    'SingleImageHook',
     'UnreadableImagesHook',
     'load_checkpoint',
     'load_weights',

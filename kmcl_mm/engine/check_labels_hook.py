@@ -3,17 +3,19 @@
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch.utils.data import Dataset
 
+from ..modules import ASLLoss, KMCLLoss
 from .unwrapping import unwrap
 
 
 @HOOKS.register_module()
 class CheckLabelsHook(Hook):
-    """Check before the first step that data sets, preprocessor and head have the same labels.
+    """Check before the first step that data sets, preprocessor, head and loss agree on the labels.
 
     The splits must name the same classes in the same order, each once, and ``num_classes`` of ``model.head`` and of
-    ``data_preprocessor`` must be their number. Where these differ, training would fail at its first step, or worse,
-    give wrong numbers without a word.
+    ``data_preprocessor`` must be their number; and the loss must know unknown labels if there are some.
+    Otherwise training would fail at its first step, or worse, give wrong numbers without a word.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -28,6 +30,7 @@ class CheckLabelsHook(Hook):
         classes = classes_of_splits(runner)
         if not classes:
             return
+        _check_unknown(runner)
         (first, names), *others = classes.items()
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -47,6 +50,33 @@ class CheckLabelsHook(Hook):
                     f'set, but got {number}. Set it in the configuration or with --cfg-options {part}.num_classes='
                     f'{len(names)}.'
                 )
+
+
+def _check_unknown(runner: Runner) -> None:
+    """Refuse to train on unknown labels with a loss that would take -1 for a number."""
+    loss = getattr(getattr(unwrap(runner.model), 'head', None), 'loss_module', None)
+    is_training = isinstance(runner._train_loop, BaseLoop)
+    if not is_training or loss is None or isinstance(loss, (ASLLoss, KMCLLoss)):
+        return
+    if has_unknown_labels(runner.train_dataloader.dataset):
+        raise ValueError(
+            f'Labels of the training data are unknown (-1), which {type(loss).__name__} does not know. Use '
+            "model.head.loss=dict(type='ASLLoss'), which leaves them out (gamma_neg=0, gamma_pos=0 and clip=0 make it "
+            'the binary cross-entropy), or KMCLHead.'
+        )
+
+
+def has_unknown_labels(dataset: Dataset) -> bool:
+    """Find out whether a data set marks labels of images as unknown.
+
+    Args:
+        dataset: The data set, or wrappers around it.
+
+    Returns:
+        Whether it, or one of those within, says so by ``has_unknown_labels``.
+    """
+    inner = [*getattr(dataset, 'datasets', ()), *filter(None, [getattr(dataset, 'dataset', None)])]
+    return getattr(dataset, 'has_unknown_labels', False) or any(map(has_unknown_labels, inner))
 
 
 def classes_of_splits(runner: Runner) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
@@ -39,7 +40,14 @@ class FittedThresholdsHook(Hook):
         if isinstance(runner._train_loop, BaseLoop):
             return
         classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
-        use_fitted_thresholds(unwrap(runner.model), checkpoint, classes)
+        model = unwrap(runner.model)
+        is_fitted = use_fitted_thresholds(model, checkpoint, classes)
+        thr: Any = getattr(getattr(model, 'head', None), 'thr', None)
+        if is_fitted:
+            rule = f'the thresholds that were fitted for the checkpoint, {thr.min():.2f} to {thr.max():.2f}'
+        else:
+            rule = 'its highest scores (topk)' if thr is None else f'its threshold {thr:g}'
+        print_log(f'The head predicts labels by {rule}.', logger='current')
 
 
 def use_fitted_thresholds(model: BaseModel, checkpoint: dict[str, Any], classes: Sequence[str] | None = None) -> bool:

@@ -64,7 +64,7 @@ class SeededItems:
 
     def __call__(self, indices: Sequence[int]) -> list:
         """Get the items at these indices."""
-        with _generators_kept():
+        with generators_kept():
             return [self._item(index) for index in indices]
 
     def _item(self, index: int) -> Any:
@@ -131,7 +131,8 @@ def seeds(seed: int, epoch: int, part: int) -> list[int]:
 
 
 @contextmanager
-def _generators_kept() -> Iterator[None]:
+def generators_kept() -> Iterator[None]:
+    """Leave the generators of Python, numpy and torch (on the CPU) as they were before this context."""
     python, numpy = random.getstate(), np.random.get_state()
     torch_state = torch.random.default_generator.get_state()
     try:

@@ -129,9 +129,7 @@ def _differences_of_schedules(schedules: list, states: Any) -> Iterator[tuple[st
             yield f'{type(schedule).__name__} {name.strip("_")}', *map(_text, values[name])
 
 
-def _differences_of_groups(
-    runner: Runner, states: list[dict[str, Any]], with_rates: bool
-) -> Iterator[tuple[str, ...]]:
+def _differences_of_groups(runner: Runner, states: list[dict[str, Any]], with_rates: bool) -> Iterator[tuple[str, ...]]:
     groups = runner.optim_wrapper.state_dict().get('param_groups') or []
     scheduled = {schedule.param_name for schedule in _schedules(runner)}
     if 'momentum' in scheduled:

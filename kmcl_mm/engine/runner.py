@@ -3,6 +3,7 @@
 import atexit
 import copy
 import gc
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..datasets.wrappers import check_nesting
 from ..files import atomic_write
 from .check_labels_hook import classes_of_splits
 from .checkpoint import damage_message, has_damage, load_checkpoint
@@ -46,7 +48,9 @@ class KMCLRunner(Runner):
     - ``channels_last = True`` in the configuration lays the weights of convolutions out channels last before the model
       is wrapped; their feature maps follow. The numbers are the same but for rounding. Depthwise convolutions are
       faster so on a CPU, and mixed precision is on a GPU.
+    - ``compile = True``, or a dict of ``torch.compile``'s options, compiles the backbone.
     - ``num_workers=0`` and ``persistent_workers`` go together.
+    - Several processes without ``--launcher`` are refused.
 
     Args:
         *args: MMEngine's arguments.
@@ -69,8 +73,14 @@ class KMCLRunner(Runner):
             env_cfg: ``cudnn_benchmark``, ``mp_cfg``, ``dist_cfg`` and so on, as MMEngine takes them.
 
         Raises:
-            ValueError: A launcher other than 'none' and 'pytorch' without a GPU.
+            ValueError: A launcher other than 'none' and 'pytorch' without a GPU, or none for several processes.
         """
+        processes = int(os.environ.get('WORLD_SIZE') or os.environ.get('SLURM_STEP_NUM_TASKS') or 1)
+        if not self.distributed and processes > 1:
+            raise ValueError(
+                f'{processes} processes were started, but with --launcher none each would train alone and write the '
+                'same files. Add --launcher pytorch (torchrun), slurm or mpi.'
+            )
         without_launcher = get_device() in _DEVICES_WITHOUT_LAUNCHER
         if self.distributed and without_launcher and not torch.distributed.is_initialized():
             if self.launcher != 'pytorch':
@@ -143,6 +153,23 @@ class KMCLRunner(Runner):
                 optim_wrapper['type'] = OptimWrapper
         return super().build_optim_wrapper(optim_wrapper)
 
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scale the learning rate with the batch size.
+
+        Args:
+            optim_wrapper: The optimizer's wrapper.
+            auto_scale_lr: ``enable``, and ``base_batch_size``, the images that the rate is meant for.
+
+        Raises:
+            ValueError: ``base_batch_size`` is missing.
+        """
+        if auto_scale_lr and auto_scale_lr.get('enable') and 'base_batch_size' not in auto_scale_lr:
+            raise ValueError(
+                'The configuration does not say for how many images in a step its learning rate is meant. Set '
+                'auto_scale_lr.base_batch_size.'
+            )
+        super().scale_lr(optim_wrapper, auto_scale_lr)
+
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedules.
 
@@ -175,11 +202,24 @@ class KMCLRunner(Runner):
 
         Returns:
             The loader.
+
+        Raises:
+            ValueError: Wrappers around the data set that do not fit each other.
         """
+        if isinstance(dataloader, dict) and isinstance(dataloader.get('dataset'), dict):
+            check_nesting(dataloader['dataset'])
         if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
             dataloader = copy.deepcopy(dataloader)
             dataloader['persistent_workers'] = False
         return Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the backbone; MMEngine compiles whole steps, which fails in the optimizer's."""
+        settings = self.cfg.get('compile')
+        if settings:
+            model = unwrap(self.model)
+            getattr(model, 'backbone', model).compile(**({} if settings is True else settings))
+            self.logger.info('The backbone will be compiled in the first iterations, which are slow.')
 
     def load_or_resume(self) -> None:
         """Load or resume, from the newest whole checkpoint where none is named.

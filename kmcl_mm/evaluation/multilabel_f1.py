@@ -6,15 +6,16 @@ from typing import Any
 import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
+from mmpretrain.structures import label_to_onehot
 from torch import Tensor
 
 from ..checks import UNKNOWN
-from .samples import scores_and_target, stack
+from .samples import scores_and_target
 
 
 @METRICS.register_module()
 class MultiLabelF1(BaseMetric):
-    r"""CP, CR, CF1 and OP, OR, OF1 of the labels whose score reaches a threshold, in percent.
+    r"""CP, CR, CF1 and OP, OR, OF1 of the predicted labels, in percent.
 
     With TP, P and T the numbers of right, predicted and true labels,
 
@@ -27,8 +28,9 @@ class MultiLabelF1(BaseMetric):
     nor as wrong; a label of PASCAL VOC with only difficult objects counts as absent, as in the published code.
 
     Args:
-        thr: Threshold, or one for each label. A score must reach it, as in the heads.
-        topk: Look as well at those of an image's k highest scores that reach the threshold; None for not.
+        thr: Threshold that the score of a predicted label reaches, or one for each label. Default: the labels that the
+            head predicts, by its ``thr`` or ``topk`` or by the thresholds that were fitted for the checkpoint.
+        topk: Look as well at the predicted labels among an image's k highest scores; None for not.
         collect_device: 'cpu' or 'gpu', where the processes' results meet.
         prefix: Prefix of the names.
 
@@ -52,41 +54,47 @@ class MultiLabelF1(BaseMetric):
 
     def __init__(
         self,
-        thr: float | Sequence[float] = 0.8,
-        topk: int | None = 3,
+        thr: float | Sequence[float] | None = None,
+        topk: int | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.thr = torch.as_tensor(thr, dtype=torch.float64)
-        if self.thr.dim() > 1 or not ((self.thr >= 0) & (self.thr <= 1)).all():
+        self.thr = None if thr is None else torch.as_tensor(thr, dtype=torch.float64)
+        if self.thr is not None and (self.thr.dim() > 1 or not ((self.thr >= 0) & (self.thr <= 1)).all()):
             raise ValueError(f'Expected argument `thr` to be a number in [0, 1], or one for each label, but got {thr}.')
         if topk is not None and topk < 1:
             raise ValueError(f'Expected argument `topk` to be at least 1 or None, but got {topk}.')
         self.topk = topk
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the scores and targets of a batch.
+        """Keep the scores, targets and predicted labels of a batch.
 
         Args:
             data_batch: The batch.
-            data_samples: Data samples as dicts, with ``pred_score``, and ``gt_score`` or ``gt_label``.
+            data_samples: Data samples as dicts, with ``pred_score``, ``gt_score`` or ``gt_label``, and, without a
+                ``thr``, ``pred_label``, indices.
         """
-        self.results += [scores_and_target(sample, difficult=0) for sample in data_samples]
+        for sample in data_samples:
+            scores, target = scores_and_target(sample, difficult=0)
+            predicted = self._reach(scores)
+            if predicted is None:
+                predicted = label_to_onehot(sample['pred_label'], len(scores)).cpu() == 1
+            self.results.append((scores, target, predicted))
 
-    def compute_metrics(self, results: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
         """The metrics of all images.
 
         Args:
-            results: Scores and target of each image.
+            results: Scores, target and predicted labels of each image.
 
         Returns:
             Percentages by name, CP, CR, CF1, OP, OR, OF1, and the same with ``_top3`` behind.
         """
-        return self.calculate(*stack(results))
+        return self._metrics(*map(torch.stack, zip(*results)))
 
     def calculate(self, scores: Tensor, target: Tensor) -> dict[str, float]:
-        """The metrics of scores.
+        """The metrics of scores, with a ``thr``.
 
         Args:
             scores: Scores (N, K) in [0, 1].
@@ -96,19 +104,32 @@ class MultiLabelF1(BaseMetric):
             Percentages by name.
 
         Raises:
-            ValueError: The shapes do not fit each other or the thresholds.
+            ValueError: The shapes do not fit each other or the thresholds, or there is no ``thr``.
         """
         if scores.shape != target.shape:
             raise ValueError(
                 f'Expected argument `target` to have the shape {tuple(scores.shape)} of `scores`, but got '
                 f'{tuple(target.shape)}.'
             )
-        if self.thr.numel() not in (1, scores.shape[1]):
+        predicted = self._reach(scores)
+        if predicted is None:
             raise ValueError(
-                f'Expected argument `thr` to be one threshold or {scores.shape[1]}, one for each label, but got '
+                'Expected argument `thr` of MultiLabelF1 to be a threshold for these scores, but got None.'
+            )
+        return self._metrics(scores, target, predicted)
+
+    def _reach(self, scores: Tensor) -> Tensor | None:
+        """Whether scores (..., K) reach the threshold, or None without one."""
+        if self.thr is None:
+            return None
+        if self.thr.numel() not in (1, scores.shape[-1]):
+            raise ValueError(
+                f'Expected argument `thr` to be one threshold or {scores.shape[-1]}, one for each label, but got '
                 f'{self.thr.numel()}.'
             )
-        predicted = scores >= self.thr.to(scores.dtype)
+        return scores >= self.thr.to(scores.dtype)
+
+    def _metrics(self, scores: Tensor, target: Tensor, predicted: Tensor) -> dict[str, float]:
         metrics = _precision_recall_f1(predicted, target)
         if self.topk is not None:
             known = scores.masked_fill(target == UNKNOWN, -1)

@@ -7,10 +7,10 @@ import torch
 import kmcl_mm
 from kmcl_mm.conversion import convert, weights_in
 from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
-from tests.conversion.conftest import DIGITS
-from tests.conversion.published import backbone_checkpoint, published_checkpoint
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
+from tests.conversion.conftest import DIGITS
+from tests.conversion.published import backbone_checkpoint, published_checkpoint
 
 
 @pytest.fixture(scope='module')

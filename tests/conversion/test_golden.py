@@ -9,8 +9,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from kmcl_mm.conversion import convert, model_of, weights_in
-from tests.conversion.published import fill
 from tests.conftest import ROOT, SHARED
+from tests.conversion.published import fill
 
 _FULL = SHARED / 'golden/tresnet_reference.npz'
 _FEW = ROOT / 'tests/data/tresnet_reference_few.npz'

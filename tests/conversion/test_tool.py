@@ -8,10 +8,10 @@ import torch
 from mmengine.runner import load_checkpoint
 
 import kmcl_mm
-from tests.conversion.conftest import DIGITS
-from tests.conversion.published import backbone_checkpoint
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
+from tests.conversion.conftest import DIGITS
+from tests.conversion.published import backbone_checkpoint
 
 TOOL = ROOT / 'tools/model_converters/reference_to_kmcl.py'
 CONFIG = ROOT / f'configs/{DIGITS}.py'

@@ -13,8 +13,8 @@ from mmengine.config import Config
 
 import kmcl_mm
 from kmcl_mm.datasets import CocoMultiLabel, VOCMultiLabel
-from tests.conversion.published import published_checkpoint
 from tests.conftest import ROOT
+from tests.conversion.published import published_checkpoint
 from tests.datasets import layouts
 from tests.docs.child import run_python
 

@@ -1,8 +1,13 @@
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.runner import Runner
 
 import kmcl_mm
+from kmcl_mm.datasets import TableMultiLabel
 
 NAMES = kmcl_mm.datasets.DigitScenes.METAINFO['classes']
 
@@ -49,3 +54,42 @@ def test_what_does_not_agree_is_named(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         prepare(tmp_path, **changes).train()
     assert not list(tmp_path.glob('*.pth'))
+
+
+LINEAR = {'model.head': dict(_delete_=True, type='MultiLabelLinearClsHead', num_classes=10, in_channels=96)}
+
+
+def table(folder, unknown):
+    """Four images, of which one has an unknown label."""
+    (folder / 'images').mkdir()
+    for number in range(4):
+        cv2.imwrite(str(folder / f'images/{number}.png'), np.full((64, 64, 3), 60 * number, np.uint8))
+    rows = [[f'{number}.png', *[int(label <= number) for label in range(10)]] for number in range(4)]
+    rows[3][5] = -1 if unknown else 1
+    pd.DataFrame(rows, columns=['image', *NAMES]).to_csv(folder / 'train.csv', index=False)
+    pipeline = [dict(type='LoadCheckedImage'), dict(type='PackInputs')]
+    return TableMultiLabel(data_root=str(folder), ann_file='train.csv', data_prefix='images', pipeline=pipeline)
+
+
+BCE = dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True)
+ASYMMETRIC = dict(type='mmpretrain.AsymmetricLoss')
+
+
+@pytest.mark.parametrize('loss', [BCE, ASYMMETRIC])
+@pytest.mark.parametrize(
+    'wrap', [lambda data: data, lambda data: RepeatDataset(data, 2), lambda data: ConcatDataset([data])]
+)
+def test_a_loss_that_takes_unknown_labels_for_numbers_is_refused(tmp_path, loss, wrap):
+    runner = prepare(tmp_path, **LINEAR, **{'model.head.loss': loss})
+    runner._train_dataloader['dataset'] = wrap(table(tmp_path, unknown=True))
+    with pytest.raises(ValueError, match=rf"unknown \(-1\), which {loss['type'].split('.')[1]}.*type='ASLLoss'"):
+        runner.train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize('loss, unknown', [(BCE, False), (dict(type='ASLLoss'), True)])
+def test_a_loss_trains_on_the_labels_that_it_knows(tmp_path, loss, unknown):
+    runner = prepare(tmp_path, **LINEAR, **{'model.head.loss': loss})
+    runner._train_dataloader['dataset'] = table(tmp_path, unknown)
+    runner.train()
+    assert (tmp_path / 'epoch_1.pth').is_file()

@@ -3,6 +3,7 @@
 import os
 import socket
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -303,6 +304,37 @@ def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch, module):
 def test_another_error_of_the_model_stays_as_it_is(tmp_path):
     with pytest.raises(TypeError, match='layers'):
         RUNNERS.build(config(tmp_path, model=dict(type='OneConvolution', layers=3)))
+
+
+@pytest.mark.parametrize('variable', ['WORLD_SIZE', 'SLURM_STEP_NUM_TASKS'])
+def test_several_processes_without_a_launcher_are_refused(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, '2')
+    with pytest.raises(ValueError, match='2 processes were started.*Add --launcher'):
+        train(tmp_path)
+    monkeypatch.setenv(variable, '1')
+    train(tmp_path, epochs=1)
+
+
+@pytest.mark.parametrize('settings', [True, dict(backend='eager', dynamic=False)])
+def test_a_compiled_network_trains_the_same(tmp_path, monkeypatch, settings):
+    """Judged by torch's count of what it compiles."""
+    if settings is True:
+        # The default backend needs a C++ compiler, and half a minute.
+        monkeypatch.setattr(torch, 'compile', partial(torch.compile, backend='eager'))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled = train(tmp_path / 'compiled', epochs=1, compile=settings).model
+    assert torch._dynamo.utils.counters['stats']['calls_captured'] > 0
+    plain = train(tmp_path / 'plain', epochs=1, compile=False).model
+    torch.testing.assert_close(compiled.state_dict(), plain.state_dict())
+
+
+def test_scaling_the_rate_needs_the_number_of_images(tmp_path):
+    with pytest.raises(ValueError, match='auto_scale_lr.base_batch_size'):
+        train(tmp_path, auto_scale_lr=dict(enable=True))
+    schedule = dict(type='OneCycleByGroupLR', eta_max=0.1, total_steps=10, by_epoch=False)
+    settings = dict(auto_scale_lr=dict(enable=True, base_batch_size=4), param_scheduler=schedule)
+    assert train(tmp_path, epochs=1, **settings).optim_wrapper.param_groups[0]['max_lr'] == pytest.approx(0.025)
 
 
 NAMES = {

@@ -12,7 +12,7 @@ from tests.metric_judges import random_case, scikit_learn_f1, torchmetrics_f1
 def test_equals_the_published_numbers(golden):
     """There -1 is absent and 0 difficult, which counts as absent in these metrics."""
     target = (golden['in/target'] == 1).long()
-    metrics = MultiLabelF1(thr=golden.settings['threshold']).calculate(golden['in/scores'], target)
+    metrics = MultiLabelF1(thr=golden.settings['threshold'], topk=3).calculate(golden['in/scores'], target)
     for name, value in metrics.items():
         published = golden[f'out/{name.replace("_top3", "_3")}'].item()
         assert value == pytest.approx(100 * published, abs=1e-6), name
@@ -54,7 +54,7 @@ def test_a_threshold_for_each_label():
 
 
 def test_nothing_predicted_and_nothing_true():
-    metrics = MultiLabelF1().calculate(torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.long))
+    metrics = MultiLabelF1(thr=0.8).calculate(torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.long))
     assert set(metrics.values()) == {0.0}
 
 
@@ -64,12 +64,30 @@ def test_in_the_hosts_evaluator():
     indices = [
         DataSample().set_pred_score(row).set_gt_label(truth.nonzero()[:, 0]) for row, truth in zip(scores, target)
     ]
-    expected = {f'multi-label/{name}': value for name, value in MultiLabelF1().calculate(scores, target).items()}
+    expected = {
+        f'multi-label/{name}': value for name, value in MultiLabelF1(thr=0.8, topk=3).calculate(scores, target).items()
+    }
     for data_samples in (samples, indices):
-        evaluator = Evaluator(dict(type='mmpretrain.MultiLabelF1'))
+        evaluator = Evaluator(dict(type='mmpretrain.MultiLabelF1', thr=0.8, topk=3))
         evaluator.process(data_samples[:6])
         evaluator.process(data_samples[6:])
         assert evaluator.evaluate(10) == expected
+
+
+def test_without_a_threshold_the_labels_that_the_head_predicts_count():
+    """Here by a threshold for each label, which the metric is not told; judged by that of thresholds."""
+    scores, target = torch.rand(10, 4), torch.randint(0, 2, (10, 4))
+    thr = [0.2, 0.5, 0.8, 1.0]
+    samples = [
+        DataSample().set_pred_score(row).set_gt_score(truth).set_pred_label(torch.where(row >= torch.tensor(thr))[0])
+        for row, truth in zip(scores, target)
+    ]
+    evaluator = Evaluator(dict(type='mmpretrain.MultiLabelF1', topk=2))
+    evaluator.process(samples)
+    expected = MultiLabelF1(thr=thr, topk=2).calculate(scores, target)
+    assert evaluator.evaluate(10) == {f'multi-label/{name}': value for name, value in expected.items()}
+    with pytest.raises(ValueError, match='`thr`.* to be a threshold.*but got None'):
+        MultiLabelF1().calculate(scores, target)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +101,6 @@ def test_wrong_settings(settings, name):
 
 def test_wrong_shapes():
     with pytest.raises(ValueError, match=r'`target`.*\(2, 3\).*but got \(2, 4\)'):
-        MultiLabelF1().calculate(torch.zeros(2, 3), torch.zeros(2, 4))
+        MultiLabelF1(thr=0.8).calculate(torch.zeros(2, 3), torch.zeros(2, 4))
     with pytest.raises(ValueError, match='`thr`.*3, one for each label, but got 2'):
         MultiLabelF1(thr=[0.5, 0.5]).calculate(torch.zeros(2, 3), torch.zeros(2, 3))

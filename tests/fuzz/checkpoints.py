@@ -15,9 +15,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.apis import get_model
 from numpy.random import Generator
 
-from kmcl_mm.engine import load_weights
 from kmcl_mm.config import get_config
-from kmcl_mm.engine import load_checkpoint
+from kmcl_mm.engine import load_checkpoint, load_weights
 from kmcl_mm.engine.whole_checkpoints import newest_whole_checkpoint
 
 from .checkpoint_mutations import CONTENT, save

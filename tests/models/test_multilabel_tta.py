@@ -10,8 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import kmcl_mm
-from kmcl_mm.engine import load_weights
-from kmcl_mm.engine import KMCLRunner
+from kmcl_mm.engine import KMCLRunner, load_weights
 from kmcl_mm.engine.fitted_thresholds_hook import THRESHOLDS_KEY
 
 SIZES = (48, 64)

@@ -5,3 +5,4 @@ _base_ = './recipe_m.py'
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 param_scheduler = dict(eta_max=4e-4, end=80)
 train_cfg = dict(max_epochs=80)
+auto_scale_lr = dict(base_batch_size=128)
