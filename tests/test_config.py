@@ -214,7 +214,7 @@ def test_a_configuration_that_is_not_there():
 def test_settings_leave_the_configuration_that_was_given_as_it_is():
     cfg = load_config('kmcl_tresnet_m_coco')
     assert load_config(cfg, {'model.head.thr': 0.25}).model.head.thr == 0.25
-    assert 'thr' not in cfg.model.head
+    assert cfg.model.head.thr == 0.8
 
 
 def test_pretrained_weights_are_left_out():

@@ -1,11 +1,12 @@
 """Refuse a training or test whose parts do not agree on the labels."""
 
+from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
-from ..modules import ASLLoss, KMCLLoss
+from ..checks import UNKNOWN
 from .unwrapping import unwrap
 
 
@@ -53,10 +54,9 @@ class CheckLabelsHook(Hook):
 
 
 def _check_unknown(runner: Runner) -> None:
-    """Refuse to train on unknown labels with a loss that would take -1 for a number."""
+    """Refuse to train on unknown labels with a loss of MMPretrain, which takes -1 for a number."""
     loss = getattr(getattr(unwrap(runner.model), 'head', None), 'loss_module', None)
-    is_training = isinstance(runner._train_loop, BaseLoop)
-    if not is_training or loss is None or isinstance(loss, (ASLLoss, KMCLLoss)):
+    if not isinstance(runner._train_loop, BaseLoop) or not type(loss).__module__.startswith('mmpretrain.'):
         return
     if has_unknown_labels(runner.train_dataloader.dataset):
         raise ValueError(
@@ -73,10 +73,17 @@ def has_unknown_labels(dataset: Dataset) -> bool:
         dataset: The data set, or wrappers around it.
 
     Returns:
-        Whether it, or one of those within, says so by ``has_unknown_labels``.
+        Whether it, or one of those within, says so by ``has_unknown_labels``, or else has -1 in the ``gt_score`` of an
+        image.
     """
     inner = [*getattr(dataset, 'datasets', ()), *filter(None, [getattr(dataset, 'dataset', None)])]
-    return getattr(dataset, 'has_unknown_labels', False) or any(map(has_unknown_labels, inner))
+    if inner:
+        return any(map(has_unknown_labels, inner))
+    if hasattr(dataset, 'has_unknown_labels'):
+        return dataset.has_unknown_labels
+    if not isinstance(dataset, BaseDataset) or not len(dataset) or 'gt_score' not in dataset.get_data_info(0):
+        return False
+    return any(UNKNOWN in dataset.get_data_info(index).get('gt_score', ()) for index in range(len(dataset)))
 
 
 def classes_of_splits(runner: Runner) -> dict[str, tuple[str, ...]]:

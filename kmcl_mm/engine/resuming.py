@@ -14,8 +14,18 @@ from .seeded_epochs_hook import SAMPLER_SEED_KEY
 # What goes on when a training is resumed.
 CHOICES = ('checkpoint', 'config')
 
-# What of a schedule's state changes from step to step, or follows from the rates of the optimizer.
-_PROGRESS = ('last_step', '_global_step', '_last_value', 'base_values', 'verbose')
+# What of a schedule's state changes from step to step (the last three: of ReduceOnPlateau), or follows from the rates
+# of the optimizer.
+_PROGRESS = (
+    'last_step',
+    '_global_step',
+    '_last_value',
+    'base_values',
+    'verbose',
+    'best',
+    'num_bad_epochs',
+    'cooldown_counter',
+)
 # Options that tell one kind of optimizer from another.
 _KINDS = ('betas', 'momentum')
 _KIND_OF_SCHEDULE = 'param_scheduler'
@@ -149,7 +159,8 @@ def _use_configuration(runner: Runner, checkpoint: dict[str, Any]) -> None:
     meta, info = checkpoint['meta'], checkpoint['message_hub'].get('runtime_info', {})
     if runner._randomness_cfg.get('seed') is not None and meta.pop('seed', None) != runner.seed:
         info.pop(SAMPLER_SEED_KEY, None)
-    schedules = _schedules(runner)
+    # ReduceOnPlateau steps by the metrics of the epochs so far, which are not known any more.
+    schedules = [schedule for schedule in _schedules(runner) if not getattr(schedule, 'need_step_args', False)]
     by_epoch = [schedule for schedule in schedules if schedule.by_epoch]
     by_step = [schedule for schedule in schedules if not schedule.by_epoch]
     with warnings.catch_warnings():
@@ -162,8 +173,8 @@ def _use_configuration(runner: Runner, checkpoint: dict[str, Any]) -> None:
                 _step(by_epoch, 1)
         else:
             _step(by_step, meta['iter'])
-    if schedules:
-        checkpoint['param_schedulers'] = [schedule.state_dict() for schedule in schedules]
+    if _schedules(runner):
+        checkpoint['param_schedulers'] = [schedule.state_dict() for schedule in _schedules(runner)]
     own = runner.optim_wrapper.state_dict().get('param_groups')
     if own is not None:
         state = checkpoint['optimizer']

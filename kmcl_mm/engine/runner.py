@@ -14,10 +14,11 @@ from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..datasets.wrappers import check_nesting
@@ -33,6 +34,8 @@ from .whole_checkpoints import newest_whole_checkpoint
 
 # Devices that MMEngine's launcher, model wrapper and mixed precision do not drive.
 _DEVICES_WITHOUT_LAUNCHER = ('cpu', 'mps')
+# MMEngine's launchers, by the variable in which each finds the number of processes.
+_LAUNCHERS = dict(WORLD_SIZE='pytorch', SLURM_STEP_NUM_TASKS='slurm', OMPI_COMM_WORLD_SIZE='mpi')
 
 
 @RUNNERS.register_module()
@@ -75,12 +78,13 @@ class KMCLRunner(Runner):
         Raises:
             ValueError: A launcher other than 'none' and 'pytorch' without a GPU, or none for several processes.
         """
-        processes = int(os.environ.get('WORLD_SIZE') or os.environ.get('SLURM_STEP_NUM_TASKS') or 1)
-        if not self.distributed and processes > 1:
-            raise ValueError(
-                f'{processes} processes were started, but with --launcher none each would train alone and write the '
-                'same files. Add --launcher pytorch (torchrun), slurm or mpi.'
-            )
+        for variable, launcher in _LAUNCHERS.items():
+            processes = int(os.environ.get(variable) or 1)
+            if not self.distributed and processes > 1:
+                raise ValueError(
+                    f'{processes} processes were started, but with --launcher none each would run alone and write the '
+                    f'same files. Add --launcher {launcher}; or unset {variable} if each has a run of its own.'
+                )
         without_launcher = get_device() in _DEVICES_WITHOUT_LAUNCHER
         if self.distributed and without_launcher and not torch.distributed.is_initialized():
             if self.launcher != 'pytorch':
@@ -180,16 +184,27 @@ class KMCLRunner(Runner):
             The schedules.
 
         Raises:
-            ValueError: The training has too few steps for OneCycle.
+            ValueError: The training has too few steps for OneCycle, or MMEngine's would undo the rates of groups.
         """
+        optimizer: Any = getattr(self.optim_wrapper, 'optimizer', None)
+        groups = optimizer.param_groups if isinstance(optimizer, Optimizer) else []
+        # Not when MMEngine comes back to resume, with schedules that are built and have changed the rates.
+        is_first = all(isinstance(part, dict) for part in (scheduler if isinstance(scheduler, list) else [scheduler]))
+        has_own_rates = is_first and any(group['lr'] != optimizer.defaults['lr'] for group in groups)
         try:
-            return super().build_param_scheduler(scheduler)
+            schedules = super().build_param_scheduler(scheduler)
         except ZeroDivisionError as error:
             raise ValueError(
                 'The training is too short: the learning rate would rise for a single step. Train for more epochs '
                 '(train_cfg.max_epochs and param_scheduler.end), with a smaller train_dataloader.batch_size, or with '
                 'another param_scheduler.pct_start.'
             ) from error
+        if has_own_rates and any(type(schedule) is OneCycleLR for schedule in schedules):
+            raise ValueError(
+                'OneCycleLR sets one rate for all parameters, so that lr_mult and --auto-scale-lr have no effect. Use '
+                'param_scheduler.type=OneCycleByGroupLR, or leave them out.'
+            )
+        return schedules
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False) -> Any:

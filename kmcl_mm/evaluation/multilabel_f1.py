@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 from mmpretrain.structures import label_to_onehot
 from torch import Tensor
@@ -91,6 +92,10 @@ class MultiLabelF1(BaseMetric):
         Returns:
             Percentages by name, CP, CR, CF1, OP, OR, OF1, and the same with ``_top3`` behind.
         """
+        if self.thr is not None:
+            lowest, highest = self.thr.min(), self.thr.max()
+            text = f'{lowest:g}' if lowest == highest else f'{lowest:g} to {highest:g}'
+            print_log(f"MultiLabelF1 has a threshold of its own, {text}, instead of the head's.", logger='current')
         return self._metrics(*map(torch.stack, zip(*results)))
 
     def calculate(self, scores: Tensor, target: Tensor) -> dict[str, float]:

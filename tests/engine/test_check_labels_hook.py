@@ -5,6 +5,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS, MODELS
+from torch import nn
 
 import kmcl_mm
 from kmcl_mm.datasets import TableMultiLabel
@@ -87,7 +89,31 @@ def test_a_loss_that_takes_unknown_labels_for_numbers_is_refused(tmp_path, loss,
     assert not list(tmp_path.glob('*.pth'))
 
 
-@pytest.mark.parametrize('loss, unknown', [(BCE, False), (dict(type='ASLLoss'), True)])
+@DATASETS.register_module()
+class ScoredScenes(kmcl_mm.datasets.DigitScenes):
+    """A user's data set, whose last image has an unknown label."""
+
+    def get_data_info(self, idx):
+        score = np.zeros(10, np.float32)
+        score[5] = -1 if idx == len(self) - 1 else 1
+        return dict(super().get_data_info(idx), gt_score=score)
+
+
+def test_unknown_labels_of_another_data_set_are_found(tmp_path):
+    own = {'model.head.loss': ASYMMETRIC, 'train_dataloader.dataset.type': 'ScoredScenes'}
+    with pytest.raises(ValueError, match=r'unknown \(-1\), which AsymmetricLoss'):
+        prepare(tmp_path, **LINEAR, **own).train()
+
+
+@MODELS.register_module()
+class MaskedLoss(nn.Module):
+    """A user's loss, which leaves unknown labels out."""
+
+    def forward(self, cls_score, target, avg_factor=None):
+        return nn.functional.softplus(cls_score[target == 0]).sum()
+
+
+@pytest.mark.parametrize('loss, unknown', [(BCE, False), (dict(type='ASLLoss'), True), (dict(type='MaskedLoss'), True)])
 def test_a_loss_trains_on_the_labels_that_it_knows(tmp_path, loss, unknown):
     runner = prepare(tmp_path, **LINEAR, **{'model.head.loss': loss})
     runner._train_dataloader['dataset'] = table(tmp_path, unknown)

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from mmengine.optim import OneCycleLR, build_optim_wrapper
+from mmengine.optim import LinearLR, OneCycleLR, build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
@@ -66,6 +66,20 @@ def test_weights_of_rate_zero_do_not_move():
         schedule.step()
     assert model['backbone'].weight.equal(before['backbone.weight'])
     assert not model['head'].weight.equal(before['head.weight'])
+
+
+def test_a_warm_up_before_the_cycle_does_not_lower_it():
+    """It has changed the rate by the time that the cycle is built."""
+    seen = []
+    for kind in (OneCycleByGroupLR, OneCycleLR):
+        _, wrapper = optimizer()
+        warm_up = LinearLR(wrapper, start_factor=0.1, end=5, by_epoch=False)
+        cycle = kind(wrapper, **SCHEDULE, begin=5, end=15)
+        seen.append([])
+        for _ in range(15):
+            seen[-1].append(wrapper.param_groups[0]['lr'])
+            wrapper.step(), warm_up.step(), cycle.step()
+    assert seen[0] == seen[1] and max(seen[0]) == pytest.approx(0.5, rel=0.05)
 
 
 def test_maxima_of_groups_that_are_given_stay():

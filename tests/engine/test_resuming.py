@@ -160,6 +160,21 @@ def test_another_optimizer_cannot_go_on(trained, tmp_path, settings):
         resume(trained, tmp_path, resume_schedule='config', **settings)
 
 
+def test_the_progress_of_a_schedule_is_no_setting(tmp_path):
+    """ReduceOnPlateau counts in its state, and cannot be stepped without metrics."""
+    plateau = dict(param_scheduler=dict(type='ReduceOnPlateauLR', monitor='loss', patience=3, end=9))
+    run(tmp_path, **plateau)
+    content = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    content['param_schedulers'][0].update(best=0.5, num_bad_epochs=2, cooldown_counter=1)
+    torch.save(content, tmp_path / 'later.pth')
+    assert resume(tmp_path / 'later.pth', tmp_path, epochs=3, **plateau).param_schedulers[0].num_bad_epochs == 2
+    plateau['param_scheduler']['patience'] = 4
+    with pytest.raises(ValueError, match='ReduceOnPlateauLR patience: 3 in the checkpoint, 4 in'):
+        resume(tmp_path / 'later.pth', tmp_path, epochs=3, **plateau)
+    settings = dict(plateau, epochs=3, resume_schedule='config')
+    assert resume(tmp_path / 'later.pth', tmp_path, **settings).param_schedulers[0].patience == 4
+
+
 @pytest.mark.parametrize('left_out', ['optimizer', 'message_hub', 'meta', 'param_schedulers'])
 def test_a_checkpoint_of_weights_cannot_be_resumed(trained, tmp_path, left_out):
     content = torch.load(trained, weights_only=False)

@@ -306,11 +306,15 @@ def test_another_error_of_the_model_stays_as_it_is(tmp_path):
         RUNNERS.build(config(tmp_path, model=dict(type='OneConvolution', layers=3)))
 
 
-@pytest.mark.parametrize('variable', ['WORLD_SIZE', 'SLURM_STEP_NUM_TASKS'])
-def test_several_processes_without_a_launcher_are_refused(tmp_path, monkeypatch, variable):
+@pytest.mark.parametrize(
+    'variable, launcher',
+    [('WORLD_SIZE', 'pytorch'), ('SLURM_STEP_NUM_TASKS', 'slurm'), ('OMPI_COMM_WORLD_SIZE', 'mpi')],
+)
+def test_several_processes_without_a_launcher_are_refused(tmp_path, monkeypatch, variable, launcher):
     monkeypatch.setenv(variable, '2')
-    with pytest.raises(ValueError, match='2 processes were started.*Add --launcher'):
+    with pytest.raises(ValueError, match=f'2 processes were started.*Add --launcher {launcher}; or unset {variable}'):
         train(tmp_path)
+    assert not list(tmp_path.iterdir())
     monkeypatch.setenv(variable, '1')
     train(tmp_path, epochs=1)
 
@@ -335,6 +339,26 @@ def test_scaling_the_rate_needs_the_number_of_images(tmp_path):
     schedule = dict(type='OneCycleByGroupLR', eta_max=0.1, total_steps=10, by_epoch=False)
     settings = dict(auto_scale_lr=dict(enable=True, base_batch_size=4), param_scheduler=schedule)
     assert train(tmp_path, epochs=1, **settings).optim_wrapper.param_groups[0]['max_lr'] == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(auto_scale_lr=dict(enable=True, base_batch_size=4)),
+        dict(
+            optim_wrapper=dict(
+                optimizer=dict(type='Adam', lr=0.1),
+                paramwise_cfg=dict(custom_keys=dict(convolution=dict(lr_mult=0.0))),
+            )
+        ),
+    ],
+)
+def test_rates_that_mmengines_one_cycle_would_undo_are_refused(tmp_path, changes):
+    settings = dict(eta_max=0.1, total_steps=10, by_epoch=False)
+    with pytest.raises(ValueError, match='OneCycleLR sets one rate.*OneCycleByGroupLR'):
+        train(tmp_path, param_scheduler=dict(settings, type='OneCycleLR'), **changes)
+    train(tmp_path / 'scales', epochs=1, param_scheduler=dict(settings, type='OneCycleByGroupLR'), **changes)
+    train(tmp_path / 'no_scales', epochs=1, param_scheduler=dict(settings, type='OneCycleLR'))
 
 
 NAMES = {

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from mmengine.model import BaseModel
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS
 from torch import nn
 
-from tests.engine.test_runner import config, train
+from kmcl_mm.errors import UnreadableImageError
+from tests.engine.test_runner import FourImages, config, train
 
 HOOK = dict(single_image=dict(type='SingleImageHook'))
 
@@ -48,6 +49,20 @@ def test_what_can_be_trained_on_is_not_touched(tmp_path, batch_size, size, loade
     plain = dict(settings(batch_size, size, **loader), default_hooks={})
     for name, value in train(tmp_path / 'plain', **plain).model.state_dict().items():
         torch.testing.assert_close(tried[name], value, rtol=0, atol=0)
+
+
+@DATASETS.register_module()
+class FirstUnreadable(FourImages):
+    def __getitem__(self, index):
+        if index == 0:
+            raise UnreadableImageError('no image')
+        return super().__getitem__(index)
+
+
+def test_an_image_that_is_skipped_in_training_is_skipped_here(tmp_path):
+    hooks = dict(HOOK, unreadable_images=dict(type='UnreadableImagesHook', action='skip'))
+    changes = dict(settings(3, 2, dataset=dict(type='FirstUnreadable')), default_hooks=hooks)
+    assert train(tmp_path, **changes).iter == 2
 
 
 def test_another_error_of_the_model_stays_as_it_is(tmp_path):

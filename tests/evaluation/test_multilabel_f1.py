@@ -90,6 +90,17 @@ def test_without_a_threshold_the_labels_that_the_head_predicts_count():
         MultiLabelF1().calculate(scores, target)
 
 
+@pytest.mark.parametrize('thr, text', [(0.5, '0.5,'), ([0.25, 0.5, 0.75, 1], '0.25 to 1,'), (None, None)])
+def test_a_threshold_of_its_own_is_named(monkeypatch, thr, text):
+    logged = []
+    monkeypatch.setattr('kmcl_mm.evaluation.multilabel_f1.print_log', lambda line, **_: logged.append(line))
+    sample = DataSample().set_pred_score(torch.rand(4)).set_gt_score(torch.ones(4)).set_pred_label([1])
+    evaluator = Evaluator(dict(type='mmpretrain.MultiLabelF1', thr=thr))
+    evaluator.process([sample])
+    evaluator.evaluate(1)
+    assert [text in line for line in logged] == [True] * (thr is not None)
+
+
 @pytest.mark.parametrize(
     'settings, name',
     [(dict(thr=1.5), 'thr'), (dict(thr=[0.5, -1]), 'thr'), (dict(thr=[[0.5]]), 'thr'), (dict(topk=0), 'topk')],

@@ -22,6 +22,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# mAP, and CP, CR, CF1, OP, OR, OF1 at threshold 0.8, over all labels and over each image's top 3.
+# mAP, and CP, CR, CF1, OP, OR, OF1 at the head's threshold, over all labels and over each image's top 3.
 val_evaluator = [dict(type='PartialLabelAP'), dict(type='MultiLabelF1', topk=3)]
 test_evaluator = [*val_evaluator, dict(type='PerLabelAP')]

@@ -11,6 +11,7 @@ model = dict(
         in_channels=2048,
         covariance='anisotropic',
         similarity='bhattacharyya',
+        thr=0.8,
         loss=dict(type='KMCLLoss', variant='reference'),
     ),
 )
