@@ -31,7 +31,7 @@ NEIGHBOURS = {
     'functional': {'checks'},
     'modules': {'checks', 'functional'},
     'config': {'config_options'},
-    'engine': {'conversion'},
+    'engine': {'conversion', 'datasets'},
     'apps.data_check': {'apps.pictures'},
     'apps.inference': {'apps.model_building'},
     'apps.models_by_name': {'apps.model_building'},

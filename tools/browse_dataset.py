@@ -12,6 +12,7 @@ from mmpretrain.registry import DATASETS
 from kmcl_mm.apps.command_line import add_config_argument, positive_integer, run_command
 from kmcl_mm.apps.pictures import draw_sample_grid
 from kmcl_mm.config import load_config
+from kmcl_mm.datasets.wrappers import check_nesting
 from kmcl_mm.files import check_writable
 
 
@@ -37,7 +38,9 @@ def main() -> None:
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    dataset_cfg = cfg[f'{args.split}_dataloader'].dataset
+    check_nesting(dataset_cfg)
+    dataset = DATASETS.build(dataset_cfg)
     class_names = dataset.metainfo['classes']
 
     set_random_seed(args.seed)

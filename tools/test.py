@@ -11,6 +11,7 @@ from mmengine.registry import RUNNERS
 
 from kmcl_mm.apps.command_line import add_config_argument, add_launcher_options, run_command, set_loader_defaults
 from kmcl_mm.config import leave_out_pretrained_weights, load_config
+from kmcl_mm.datasets.wrappers import pipeline_of, with_pipeline
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,11 +59,11 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
 def use_views(cfg: Config) -> None:
     """Test with the views of ``tta_pipeline``, merged by ``tta_model``; each image and its mirror image by default."""
-    *transforms, pack = cfg.test_dataloader.dataset.pipeline
+    *transforms, pack = pipeline_of(cfg.test_dataloader.dataset)
     flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
     views = cfg.get('tta_pipeline', [*transforms, dict(type='TestTimeAug', transforms=[flips, [pack]])])
     cfg.model = dict(cfg.get('tta_model', dict(type='MultiLabelTTA')), module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = views
+    cfg.test_dataloader.dataset = with_pipeline(cfg.test_dataloader.dataset, views)
     cfg.test_dataloader.collate_fn = dict(type='pseudo_collate')
 
 

@@ -10,10 +10,12 @@ from .nus_wide import NUSWide
 from .table_multilabel import TableMultiLabel
 from .transforms import LoadCheckedImage, RandomColorCutout, UDARandAugment
 from .voc_multilabel import VOCMultiLabel
+from .wrappers import ClassBalancedMultiLabel
 
 __all__ = [
     'ADP',
     'ChestXray14',
+    'ClassBalancedMultiLabel',
     'CocoMultiLabel',
     'DigitScenes',
     'JSONMultiLabel',

@@ -107,7 +107,7 @@ class CocoMultiLabel(WithFraction, MultiLabelDataset):
         report_left_out(self.ann_file, len(wanted) - len(data_list), len(wanted))
         hint = 'Images without a label are left out; filter_empty_gt=False keeps them.'
         check_not_empty(data_list, self.ann_file, hint)
-        check_images(item['img_path'] for item in data_list)
+        check_images([item['img_path'] for item in data_list], self.ann_file)
         return data_list
 
     def _wanted_images(self, coco: COCO) -> list[int]:

@@ -46,11 +46,12 @@ class JSONMultiLabel(WithFraction, MultiLabelDataset):
         except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
             raise ValueError(
                 f'Expected {self.ann_file} to be a JSON with `metainfo` and a `data_list` of `img_path` and '
-                f'`gt_label`, but it is not: {shorten(repr(error))}. A COCO JSON takes type="CocoMultiLabel".'
+                f'`gt_label`, but it is not: {shorten(repr(error))}. A COCO JSON takes type="CocoMultiLabel"; '
+                'from Label Studio export a CSV, for type="TableMultiLabel".'
             ) from error
         self._check_labels(data_list)
         check_not_empty(data_list, self.ann_file, 'Its `data_list` is empty.')
-        check_images(item['img_path'] for item in data_list)
+        check_images([item['img_path'] for item in data_list], self.ann_file)
         return data_list
 
     def _check_labels(self, data_list: list[dict[str, Any]]) -> None:

@@ -1,12 +1,14 @@
 """Multilabel data from a CSV or Parquet table."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from mmengine.utils import is_abs
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 
@@ -36,12 +38,16 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
         ann_file: The table: .csv, .tsv or .parquet, with a header.
         data_prefix: Folder that the names of the images are relative to.
-        image_column: Column of the images' names. Default: the first.
+        image_column: Column of the images' names, with / or Windows' \\ between folders, or web addresses, which are
+            loaded each time. Default: the first.
         label_column: Column of the joined names. Default: each label has its own column of 0 and 1.
         separator: Text between joined names. Lists in brackets are understood as well.
         ignored_names: Joined names that are not labels, such as 'No Finding'.
-        unknown_values: Values that mark an unknown label in its own column. An empty cell is refused unless '' is one
-            of them.
+        present_values: Values that mark a present label in its own column, such as 'x'. Upper or lower case does not
+            matter, nor how a number is written.
+        absent_values: Values that mark an absent label. An empty cell is refused unless '' is one of these or of
+            ``unknown_values``.
+        unknown_values: Values that mark an unknown label.
         unknown_column: Column of the joined names of an image's unknown labels. Default: none.
         split_column: Column with the split of an image. Default: all rows are taken.
         split: Value of ``split_column`` in the rows to take.
@@ -72,6 +78,8 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         label_column: str | None = None,
         separator: str = '|',
         ignored_names: Sequence[str] = (),
+        present_values: Sequence[str | float] = ('1', 'true'),
+        absent_values: Sequence[str | float] = ('0', 'false'),
         unknown_values: Sequence[str | float] = ('-1',),
         unknown_column: str | None = None,
         split_column: str | None = None,
@@ -97,14 +105,25 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         self.label_column = label_column
         self.separator = separator
         self.ignored_names = tuple(ignored_names)
-        self.unknown_values = tuple(str(value) for value in unknown_values)
+        self.label_values = {
+            _PRESENT: tuple(map(str, present_values)),
+            _ABSENT: tuple(map(str, absent_values)),
+            UNKNOWN: tuple(map(str, unknown_values)),
+        }
+        meanings = Counter(value for values in self.label_values.values() for value in set(map(_plain, values)))
+        twice = [value for value, times in meanings.items() if times > 1]
+        if twice:
+            raise ValueError(
+                'Expected each value in one of the arguments `present_values`, `absent_values` and `unknown_values`, '
+                f'but {twice[0]!r} is in two. Remove it from one.'
+            )
         self.unknown_column = unknown_column
         self.split_column = split_column
         self.split = split
         self.patient_column = patient_column
         self.image_suffix = image_suffix
         self.filter_empty_gt = filter_empty_gt
-        self._has_unknown = False
+        self.has_unknown_labels = False
         super().__init__(data_root=data_root, ann_file=ann_file, data_prefix=data_prefix, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -123,18 +142,18 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         names = self._image_names(table)
         joined = self.label_column
         target = self._read_joined_names(table, joined) if joined else self._read_label_columns(table)
-        self._has_unknown = bool((target == UNKNOWN).any())
+        self.has_unknown_labels = bool((target == UNKNOWN).any())
         patients = self._column(table, self.patient_column) if self.patient_column else None
         kept = np.arange(len(table))
         if self.filter_empty_gt:
             kept = np.flatnonzero((target == _PRESENT).any(axis=1))
             report_left_out(self.ann_file, len(table) - len(kept), len(table))
         paths = self._image_paths([names[row] for row in kept])
-        check_images(paths)
+        check_images(paths, self.ann_file)
         data_list = []
         for path, row in zip(paths, kept):
             item = dict(img_path=path, gt_label=np.flatnonzero(target[row] == _PRESENT).tolist())
-            if self._has_unknown:
+            if self.has_unknown_labels:
                 item['gt_label_unknown'] = np.flatnonzero(target[row] == UNKNOWN).tolist()
             if patients is not None:
                 item['patient_id'] = patients[row]
@@ -152,7 +171,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
             The data, the input of the pipeline.
         """
         data = super().get_data_info(idx)
-        if self._has_unknown:
+        if self.has_unknown_labels:
             target = np.full(len(self.CLASSES), _ABSENT, dtype=np.float32)
             target[data['gt_label']] = _PRESENT
             target[data['gt_label_unknown']] = UNKNOWN
@@ -172,7 +191,8 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         return table[splits == self.split].reset_index(drop=True)
 
     def _image_paths(self, names: list[str]) -> list[str]:
-        return [os.path.join(self.img_prefix, f'{name}{self.image_suffix}') for name in names]
+        names = [f'{name}{self.image_suffix}' for name in names]
+        return [name if is_abs(name) else os.path.join(self.img_prefix, name) for name in names]
 
     def _column(self, table: pd.DataFrame, name: str) -> np.ndarray:
         if name not in table.columns:
@@ -183,7 +203,7 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         return table[name].str.strip().to_numpy()
 
     def _image_names(self, table: pd.DataFrame) -> list[str]:
-        names = self._column(table, self.image_column or table.columns[0]).tolist()
+        names = [name.replace('\\', '/') for name in self._column(table, self.image_column or table.columns[0])]
         name, times = Counter(names).most_common(1)[0] if names else ('', 0)
         if times > 1:
             raise ValueError(
@@ -255,17 +275,16 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
         cells = np.stack([self._column(table, name) for name in self.CLASSES], axis=1)
         positions, values = pd.factorize(cells.ravel())
         positions = positions.reshape(cells.shape)
-        label_of_cell = {'1.0': _PRESENT, 'true': _PRESENT, '0.0': _ABSENT, 'false': _ABSENT}
-        label_of_cell.update({_plain(value): UNKNOWN for value in self.unknown_values})
+        label_of_cell = {_plain(value): label for label, values in self.label_values.items() for value in values}
         wrong = [number for number, value in enumerate(values) if _plain(value) not in label_of_cell]
         if wrong:
             number = max(wrong, key=lambda number: len(values[number]))
             row, column = np.argwhere(positions == number)[0]
             raise ValueError(
-                f'Expected 0, 1 or one of `unknown_values` {self.unknown_values} in column {self.CLASSES[column]!r} of '
-                f'{self.ann_file}, but got {shorten(repr(values[number]))} for image '
-                f'{shorten(repr(self._image_names(table)[row]))}. '
-                f'{_what_to_do(values[number])}'
+                f'Expected one of `present_values` {self.label_values[_PRESENT]}, `absent_values` '
+                f'{self.label_values[_ABSENT]} or `unknown_values` {self.label_values[UNKNOWN]} in column '
+                f'{self.CLASSES[column]!r} of {self.ann_file}, but got {shorten(repr(values[number]))} for image '
+                f'{shorten(repr(self._image_names(table)[row]))}. {_what_to_do(values[number])}'
             )
         return np.array([label_of_cell[_plain(value)] for value in values], dtype=np.int8)[positions]
 
@@ -273,23 +292,23 @@ class TableMultiLabel(WithFraction, MultiLabelDataset):
 def _what_to_do(cell: str) -> str:
     """Advice about a cell that is neither 0 nor 1 nor unknown."""
     if not cell:
-        return "Write 0 if the label is absent, or add '' to `unknown_values`."
+        return "Write 0 if the label is absent, or add '' to `absent_values` or `unknown_values`."
     try:
-        is_soft = 0 < float(cell) < 1
+        is_soft = 0 < float(_plain(cell)) < 1
     except ValueError:
         return (
-            'Joined names need `label_column`; if the table has other columns, name the labels with '
-            'metainfo=dict(classes=(...)).'
+            'Add a mark such as x to one of the three. Joined names need `label_column`; if the table has other '
+            'columns, name the labels with metainfo=dict(classes=(...)).'
         )
     if is_soft:
         return 'Soft labels are not defined for these losses: round them, or mark uncertain ones as unknown.'
-    return 'Correct the cell, or add the value to `unknown_values` if it means unknown.'
+    return 'Correct the cell, or add the value to one of the three.'
 
 
 def _plain(cell: str) -> str:
-    """Write a number as float does, and other text in lower case: '1', '1.0' and '1.00' become one."""
+    """Write a number as float does, and other text in lower case: '1', '1.0' and the decimal comma '1,0' become one."""
     try:
-        return str(float(cell))
+        return str(float(re.sub(r'^(-?\d+),(\d\d?)$', r'\1.\2', cell)))
     except ValueError:
         return cell.lower()
 

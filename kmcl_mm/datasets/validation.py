@@ -109,7 +109,7 @@ def report_left_out(source: str, left_out: int, total: int) -> None:
         )
 
 
-def check_images(paths: Iterable[str]) -> None:
+def check_images(paths: Iterable[str], source: str) -> None:
     """Refuse a list of images if some are missing.
 
     Each folder is listed once, which is fast for 100,000 images. Images outside the local file system are not looked
@@ -117,9 +117,11 @@ def check_images(paths: Iterable[str]) -> None:
 
     Args:
         paths: Paths of the images.
+        source: The file that names them.
 
     Raises:
         FileNotFoundError: At least one is missing; the message says how many and names the first.
+        ValueError: An address of a storage that MMEngine does not know.
     """
     names_by_folder = defaultdict(list)
     for path in paths:
@@ -129,7 +131,15 @@ def check_images(paths: Iterable[str]) -> None:
     total, alike = 0, ''
     for folder, names in names_by_folder.items():
         total += len(names)
-        if not isinstance(get_file_backend(folder, enable_singleton=True), LocalBackend):
+        try:
+            is_local = isinstance(get_file_backend(folder, enable_singleton=True), LocalBackend)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"Expected each image of {source} to be a file or in one of MMEngine's storage backends, but got "
+                f'{shorten(os.path.join(folder, names[0]))}. Download the images, and write their names relative to '
+                '`data_prefix`.'
+            ) from error
+        if not is_local:
             continue
         present = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         absent = [name for name in names if name not in present]
@@ -139,11 +149,14 @@ def check_images(paths: Iterable[str]) -> None:
         missing += [os.path.join(folder, name) for name in absent]
     if missing:
         hint = (
-            f'There is {alike}: correct the names in the annotations.'
-            if alike
-            else 'Check `data_root` and `data_prefix` of the data set, and whether the download is complete.'
+            'Check `data_root` and `data_prefix` of the data set, whether the names in the annotations are relative to '
+            'them, and whether the download is complete.'
         )
+        if alike:
+            hint = f'There is {alike}: correct the names in the annotations.'
+        elif '\\' in os.path.basename(missing[0]):
+            hint = 'Write / instead of \\ between folders in the annotations.'
         raise FileNotFoundError(
-            f'Expected {total} images, but {len(missing)} of them are missing, the first of them '
+            f'Expected {total} images of {source}, but {len(missing)} of them are missing, the first of them '
             f'{shorten(missing[0])}. {hint}'
         )

@@ -56,7 +56,7 @@ class VOCMultiLabel(WithFraction, VOC):
             for item in data_list:
                 item['gt_label'] = sorted({*item['gt_label'], *item['gt_label_difficult']})
         check_not_empty(data_list, self.image_set_path, 'It is empty.')
-        check_images(item['img_path'] for item in data_list)
+        check_images([item['img_path'] for item in data_list], self.image_set_path)
         return data_list
 
     def _get_labels_from_xml(self, img_id: str) -> tuple[list[int], list[int]]:

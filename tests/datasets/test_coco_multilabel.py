@@ -121,7 +121,7 @@ def test_the_80_classes_are_the_real_ones(shared_data):
 
 def test_a_training_set_of_full_size_is_one_array_that_workers_share(tmp_path, monkeypatch):
     """82,081 images with 7 boxes each, the size of MS-COCO 2014."""
-    monkeypatch.setattr('kmcl_mm.datasets.coco_multilabel.check_images', lambda paths: None)
+    monkeypatch.setattr('kmcl_mm.datasets.coco_multilabel.check_images', lambda *_: None)
     content = dict(
         images=[dict(id=number, file_name=f'{number:012}.jpg') for number in range(82081)],
         categories=CATEGORIES,

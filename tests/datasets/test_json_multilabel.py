@@ -40,6 +40,7 @@ def test_as_mmpretrains_own(load):
         (dict(images=[], annotations=[], categories=[]), 'COCO JSON'),
         (dict(metainfo=dict(classes=CLASSES), data_list=[dict(img_path='001.jpg')]), 'gt_label'),
         ([1], 'train.json'),
+        ([dict(id=1, data=dict(image='/data/upload/1/001.jpg'), annotations=[])], 'Label Studio export a CSV'),
         (dict(metainfo=dict(classes=CLASSES), data_list=[dict(gt_label=[0])]), 'train.json.*img_path'),
     ],
 )
@@ -59,6 +60,19 @@ def test_missing_files(load, draw_images):
         load(labels=[(0,), (), (1,)])
     with pytest.raises(FileNotFoundError, match='ann_file'):
         load(ann_file='val.json')
+
+
+@pytest.mark.parametrize(
+    'name, kind, message',
+    [
+        ('photos\\001.jpg', FileNotFoundError, r'train.json.*photos\\001.jpg. Write / instead'),
+        ('https://host/001.jpg', ValueError, 'train.json.*https://host/001.jpg. Download the images'),
+        ('s3://a/s3://b/001.jpg', ValueError, 'train.json.*001.jpg. Download the images'),
+    ],
+)
+def test_names_of_another_system(load, name, kind, message):
+    with pytest.raises(kind, match=message):
+        load(content=dict(metainfo=dict(classes=CLASSES), data_list=[dict(img_path=name, gt_label=[0])]))
 
 
 @pytest.mark.parametrize('classes', ['crack', 5, [['crack']], [1, 2], ['crack', 'crack']])

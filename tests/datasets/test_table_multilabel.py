@@ -141,7 +141,6 @@ def test_suffix(table):
         (COLUMNS.replace('1,0,1', '1,0,'), {}, "'leak'.*''.*'001.jpg'.*`unknown_values`"),
         (COLUMNS.replace('1,0,1', '2,0,1'), {}, "'crack'.*'2'"),
         (COLUMNS + '001.jpg,0,0,1\n', {}, "'001.jpg' is in 2 rows.*Join"),
-        (COLUMNS.replace(',', ';'), {}, 'first line is'),
         (COLUMNS, dict(metainfo=dict(classes=('crack', 'hole'))), r"'hole' are not among.*`label_column`"),
         (COLUMNS, dict(metainfo=dict(classes='crack')), r"\('crack',\)"),
         (COLUMNS, dict(image_column='file'), r"column 'file'.*it has 'image', 'crack', 'rust', 'leak'"),

@@ -16,6 +16,8 @@ CUSTOM = 'configs/kmcl_tresnet_m_custom.py'
 # Run by another test, with what they need.
 ELSEWHERE = {
     'def _split': 'tests/datasets/test_table_multilabel.py builds the data sets',
+    'annotations.xml': 'tests/datasets/test_table.py reads what it writes',
+    'ClassBalancedMultiLabel': 'tests/datasets/test_wrappers.py builds the data set',
     'visualizer = dict(': 'tests/apps/report/test_tensorboard.py trains with it',
     'import onnxruntime': 'tests/apps/inference/test_export.py compares the scores',
 }

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import string
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -229,16 +230,21 @@ class LabelColumns(DataSetTarget):
 
     def read(self, content: bytes) -> Rows:
         return [
-            (Path(row['image']).name, [k for k, name in enumerate(CLASSES) if _is_one(row[name])])
+            (_file(row['image']), [k for k, name in enumerate(CLASSES) if _is_one(row[name])])
             for row in self._rows(content)
         ]
 
     def _rows(self, content: bytes) -> list[dict[str, str]]:
-        text = content.decode('utf-8-sig')
-        header, *rows = [
-            row for row in csv.reader(io.StringIO(text, newline=''), delimiter=self.separator) if ''.join(row).strip()
-        ]
-        return [dict(zip(map(str.strip, header), (*map(str.strip, row), *[''] * len(header)))) for row in rows]
+        """With the separator by which the header has a column of images."""
+        text = content.decode('utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig')
+        text = re.sub(r'\A\s*"?sep=.*\n', '', text, flags=re.IGNORECASE)
+        for separator in ',;\t|':
+            reader = csv.reader(io.StringIO(text, newline=''), delimiter=separator, skipinitialspace=True)
+            header, *rows = [row for row in reader if ''.join(row).strip()]
+            names = list(map(str.strip, header))
+            if 'image' in names:
+                return [dict(zip(names, (*map(str.strip, row), *[''] * len(names)))) for row in rows]
+        raise AssertionError('no column of images')
 
 
 class TabSeparated(LabelColumns):
@@ -258,7 +264,7 @@ class JoinedNames(LabelColumns):
 
     def read(self, content: bytes) -> Rows:
         return [
-            (Path(row['image']).name, sorted({CLASSES.index(name) for name in _names(row['labels'])}))
+            (_file(row['image']), sorted({CLASSES.index(name) for name in _names(row['labels'])}))
             for row in self._rows(content)
         ]
 
@@ -335,14 +341,18 @@ class PatientLists(DataSetTarget):
         return [(name, list(labels)) for name, labels in zip(NAMES, LABELS) if name in names]
 
 
+def _file(cell: str) -> str:
+    return re.split(r'[/\\]', cell)[-1]
+
+
 def _is_one(cell: str) -> bool:
     text = ''.join(character for character in cell if character in string.printable).strip().lower()
-    return text == 'true' or (text not in ('', 'false', 'none') and float(text) == 1)
+    return text == 'true' or (text not in ('', 'false', 'none') and float(text.replace(',', '.')) == 1)
 
 
 def _names(cell: str) -> list[str]:
-    if cell.startswith('['):
-        return list(map(str.strip, json.loads(cell.replace("'", '"'))))
+    if cell.startswith(('[', '{')):
+        return [name.strip() for name in re.findall(r"""["']([^"']+)["']""", cell) if name != 'choices']
     return [name.strip() for name in cell.split('|') if name.strip()]
 
 

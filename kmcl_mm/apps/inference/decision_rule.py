@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import nn
 
+from ...datasets.wrappers import innermost
 from ...engine.checkpoint_labels import classes_in
 
 Thresholds = float | Mapping[str, float]
@@ -42,7 +43,8 @@ def label_names(checkpoint: dict[str, Any], path: str | Path, cfg: Config, head:
             'was trained with.'
         )
     dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-    configured = (dataset.get('metainfo') or {}).get('classes')
+    # Those within a ConcatDataset name the same.
+    configured = (next(innermost(dataset)).get('metainfo') or {}).get('classes')
     if configured and not isinstance(configured, str) and list(configured) != names:
         raise ValueError(
             f'The labels of {path}, {names}, are not those of the configuration, {list(configured)}. Use the '

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ...datasets.wrappers import pipeline_of
 from ...files import atomic_write
 from .decision_rule import thresholds_of
 from .preprocessing import Preprocessing, plain_settings
@@ -83,7 +84,7 @@ def metadata_of(model: BaseModel, cfg: Config, names: Sequence[str]) -> dict[str
         channel_order='rgb' if preprocessor.to_rgb else 'bgr',
         mean=preprocessor.mean.flatten().tolist() if is_normalizing else [0.0] * 3,
         std=preprocessor.std.flatten().tolist() if is_normalizing else [1.0] * 3,
-        pipeline=plain_settings(cfg.test_dataloader.dataset.to_dict()['pipeline']),
+        pipeline=plain_settings(pipeline_of(cfg.test_dataloader.dataset.to_dict())),
     )
 
 

@@ -11,7 +11,7 @@ from mmpretrain.structures import label_to_onehot
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...checks import check_at_least
-from ...datasets.wrappers import each_image_once
+from ...datasets.wrappers import check_nesting, each_image_once, with_pipeline
 from .inferencer import KMCLInferencer, Prediction
 from .preprocessing import Skipped, raise_storage_error
 from .similar import ImageIndex, fingerprint_of
@@ -108,7 +108,8 @@ def _loading_dataset(inferencer: KMCLInferencer) -> BaseDataset:
     dataset = (inferencer.config.get('train_dataloader') or {}).get('dataset')
     if dataset is None:
         raise ValueError('The configuration has no train_dataloader.dataset, whose images an index would show.')
-    return DATASETS.build(each_image_once(dataset.to_dict(), pipeline=inferencer.pipeline.loading))
+    check_nesting(dataset)
+    return DATASETS.build(with_pipeline(each_image_once(dataset.to_dict()), inferencer.pipeline.loading))
 
 
 def _as_index(images: list[_Image], predictions: list[Prediction], inferencer: KMCLInferencer) -> ImageIndex:

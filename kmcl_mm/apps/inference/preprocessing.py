@@ -11,6 +11,7 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import UnidentifiedImageError
 
 from ...datasets.transforms.loading import LoadCheckedImage
+from ...datasets.wrappers import pipeline_of
 from ...errors import is_missing_file
 
 
@@ -34,19 +35,14 @@ class Preprocessing:
             :class:`kmcl_mm.datasets.transforms.loading.LoadCheckedImage`.
 
     Raises:
-        ValueError: Its ``test_dataloader`` has no data set with a pipeline.
+        ValueError: Its ``test_dataloader`` has no data set with a pipeline, or several with different ones.
 
     Attributes:
         loading: What of the pipeline loads files: its first transform, or nothing.
     """
 
     def __init__(self, cfg: Config) -> None:
-        pipeline = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline')
-        if not pipeline:
-            raise ValueError(
-                'The configuration has no test_dataloader.dataset.pipeline. Use the configuration that the checkpoint '
-                'was trained with.'
-            )
+        pipeline = pipeline_of((cfg.get('test_dataloader') or {}).get('dataset'))
         transforms = [TRANSFORMS.build(transform) for transform in pipeline]
         loads = isinstance(transforms[0], LoadImageFromFile)
         self.loading = list(pipeline[:1]) if loads else []

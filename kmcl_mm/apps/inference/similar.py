@@ -14,6 +14,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ...checks import check_at_least
+from ...datasets.wrappers import pipeline_of
 from ...files import atomic_write
 from .preprocessing import plain_settings, raise_storage_error
 
@@ -169,7 +170,7 @@ def fingerprint_of(head: nn.Module, cfg: Config) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     settings = plain_settings(cfg.to_dict())
-    pipeline = settings['test_dataloader']['dataset']['pipeline']
+    pipeline = pipeline_of(settings['test_dataloader']['dataset'])
     preprocessors = [settings.get('data_preprocessor'), settings['model'].get('data_preprocessor')]
     digest.update(json.dumps([pipeline, preprocessors], sort_keys=True).encode())
     return digest.hexdigest()
