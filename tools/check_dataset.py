@@ -39,8 +39,8 @@ def main() -> int:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     check_writable(out_dir / 'labels.csv')
     report = check_dataset(cfg, args.workers)
+    print(format_summary(report), flush=True)
     write_summary(report, out_dir)
-    print(format_summary(report))
     print(f'Tables and pictures: {out_dir}')
     return 1 if report.num_errors else 0
 

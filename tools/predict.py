@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import mmcv
+from mmcv.transforms import LoadImageFromFile
 from mmengine.utils import track_iter_progress
 
 from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
@@ -41,12 +41,12 @@ def picture_path(folder: Path, number: int, source: str) -> Path:
     return folder / f'{number:05d}_{Path(source).stem}.png'
 
 
-def draw(predictions: Predictions, folder: Path) -> None:
+def draw(predictions: Predictions, load: LoadImageFromFile, folder: Path) -> None:
     """Draw each image with its labels, with a progress bar."""
     for number, prediction in enumerate(track_iter_progress(predictions.images)):
         path = picture_path(folder, number, prediction.source)
         labels = [f'{name} {score:.0%}' for name, score in prediction.labels.items()]
-        image = mmcv.imread(prediction.source, channel_order='rgb')
+        image = load(dict(img_path=prediction.source))['img'][..., ::-1]
         draw_sample_grid([image], [None], [labels], Path(prediction.source).name, path)
     print()
 
@@ -64,7 +64,7 @@ def main() -> None:
     if args.out:
         write_predictions(predictions, inferencer.classes, args.out)
     if args.show_dir:
-        draw(predictions, args.show_dir)
+        draw(predictions, inferencer.pipeline.load, args.show_dir)
     for prediction in predictions.images:
         labels = ', '.join(f'{name} {score:.0%}' for name, score in prediction.labels.items())
         print(f'{prediction.source}: {labels or "no label"}')

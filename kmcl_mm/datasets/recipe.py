@@ -5,11 +5,12 @@ from typing import Any
 Pipeline = list[dict[str, Any]]
 
 
-def train_pipeline(size: int) -> Pipeline:
+def train_pipeline(size: int, **loading: Any) -> Pipeline:
     """Pipeline for training: resize to a square, paint a random cutout, apply two random operations.
 
     Args:
         size: Height and width, pixels.
+        **loading: Other settings of ``LoadCheckedImage``, such as a ``window`` for 12-bit images.
 
     Returns:
         The configurations of the transforms.
@@ -21,14 +22,15 @@ def train_pipeline(size: int) -> Pipeline:
         ['LoadCheckedImage', 'Resize', 'RandomColorCutout', 'UDARandAugment', 'PackInputs']
     """
     augmentation = dict(type='UDARandAugment', num_operations=2, probability=0.5, pad_val=128)
-    return [*_load(size), dict(type='RandomColorCutout', ratio=0.5), augmentation, dict(type='PackInputs')]
+    return [*_load(size, loading), dict(type='RandomColorCutout', ratio=0.5), augmentation, dict(type='PackInputs')]
 
 
-def xray_train_pipeline(size: int) -> Pipeline:
+def xray_train_pipeline(size: int, **loading: Any) -> Pipeline:
     """Pipeline for training on chest X-rays: :func:`train_pipeline` with a random affine map as its only operation.
 
     Args:
         size: Height and width, pixels.
+        **loading: Other settings of ``LoadCheckedImage``, such as a ``window`` for 12-bit images.
 
     Returns:
         The configurations of the transforms.
@@ -36,7 +38,7 @@ def xray_train_pipeline(size: int) -> Pipeline:
     Source: the published recipe.
     """
     return [
-        *_load(size),
+        *_load(size, loading),
         dict(type='RandomColorCutout', ratio=0.5),
         dict(type='NumpyToPIL', to_rgb=True),
         dict(type='torchvision/RandomAffine', degrees=45, translate=(0.15, 0.15), scale=(0.85, 1.15)),
@@ -45,11 +47,12 @@ def xray_train_pipeline(size: int) -> Pipeline:
     ]
 
 
-def test_pipeline(size: int) -> Pipeline:
+def test_pipeline(size: int, **loading: Any) -> Pipeline:
     """Pipeline for validation and testing: resize to a square.
 
     Args:
         size: Height and width, pixels.
+        **loading: Other settings of ``LoadCheckedImage``, such as a ``window`` for 12-bit images.
 
     Returns:
         The configurations of the transforms.
@@ -58,11 +61,11 @@ def test_pipeline(size: int) -> Pipeline:
     """
     # Only PASCAL VOC has gt_label_difficult.
     meta_keys = ('img_path', 'ori_shape', 'img_shape', 'gt_label_difficult')
-    return [*_load(size), dict(type='PackInputs', meta_keys=meta_keys)]
+    return [*_load(size, loading), dict(type='PackInputs', meta_keys=meta_keys)]
 
 
-def _load(size: int) -> Pipeline:
+def _load(size: int, loading: dict[str, Any]) -> Pipeline:
     return [
-        dict(type='LoadCheckedImage', min_size=size),
+        dict(type='LoadCheckedImage', min_size=size, **loading),
         dict(type='Resize', scale=(size, size), interpolation='bilinear'),
     ]

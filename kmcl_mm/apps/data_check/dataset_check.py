@@ -46,7 +46,7 @@ def check_dataset(cfg: Config, workers: int) -> DatasetReport:
 
     Args:
         cfg: The configuration; the data sets of its three dataloaders are checked.
-        workers: Number of processes that decode images.
+        workers: Number of processes that load images.
 
     Returns:
         The report.
@@ -59,7 +59,9 @@ def check_dataset(cfg: Config, workers: int) -> DatasetReport:
     if splits:
         findings += check_number_of_outputs(cfg, splits[0]) + check_labels(splits, counts)
     with_images = [split for split in splits if split.paths]
-    facts = inspect_images(list(dict.fromkeys(path for split in with_images for path in split.paths)), workers)
+    # An image of two splits is loaded as the first one does.
+    loading = {path: split.load for split in reversed(with_images) for path in split.paths}
+    facts = inspect_images(loading, workers)
     for split in with_images:
         findings += check_images(split, facts)
     copies = _find_all_copies(with_images, facts)

@@ -1,4 +1,4 @@
-"""Facts of images that the checks need: each image is decoded once, in parallel."""
+"""Facts of images that the checks need: each image is loaded once, as the training loads it, in parallel."""
 
 import io
 import multiprocessing
@@ -9,28 +9,31 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import cv2
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import get
 from mmengine.utils import ProgressBar
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ...checks import check_at_least
-from ...datasets.transforms.jpeg import is_cut_short
+from ...datasets.transforms.jpeg import is_cut_short, is_jpeg
 from ...errors import is_missing_file
 
 THUMBNAIL_SIZE = 32
-# JPEGs are decoded at 1/2 to 1/8 of their size if that leaves this many pixels: much faster, and truncated ones are
-# still found.
-_DECODED_SIZE = 128
 # Images that a process takes at once, for progress in steps of about 1 %.
 _MIN_CHUNK, _MAX_CHUNK = 8, 256
 
 _ORIENTATION_TAG = 0x0112
 _SIDES_SWAPPED = (5, 6, 7, 8)
 _USUAL_MODES = ('RGB', 'L', 'YCbCr')
+_WITH_TRANSPARENCY = ('RGBA', 'LA', 'PA', 'P')
 _TINY = 32
 _EXTREME_RATIO = 5
 _ONE_COLOUR = 1.0
+# Grey values of 256: the highest of a nearly black image, and the range of one without contrast.
+_DARK, _FEW_VALUES = 32, 16
+NEARLY_BLACK = 'nearly black as the network gets them'
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,11 @@ class ImageFacts:
     thumbnail: np.ndarray | None = None
 
 
-def inspect_images(paths: Sequence[str], workers: int) -> dict[str, ImageFacts]:
-    """Decode images in parallel processes, with a progress bar and the time left on stderr.
+def inspect_images(loading: dict[str, LoadImageFromFile], workers: int) -> dict[str, ImageFacts]:
+    """Load images in parallel processes, with a progress bar and the time left on stderr.
 
     Args:
-        paths: Paths of the images, each once, in any of MMEngine's storage backends.
+        loading: The transform by which the training loads an image, by its path, in any of MMEngine's storage backends.
         workers: Number of processes.
 
     Returns:
@@ -73,29 +76,31 @@ def inspect_images(paths: Sequence[str], workers: int) -> dict[str, ImageFacts]:
         OSError: The storage of the images does not answer.
     """
     check_at_least('workers', workers, 1)
-    if not paths:
+    if not loading:
         return {}
-    size = min(max(len(paths) // 100, _MIN_CHUNK), _MAX_CHUNK)
-    chunks = [paths[start : start + size] for start in range(0, len(paths), size)]
+    images = list(loading.items())
+    size = min(max(len(images) // 100, _MIN_CHUNK), _MAX_CHUNK)
+    chunks = [images[start : start + size] for start in range(0, len(images), size)]
     # A forked process need not spend seconds on imports.
     method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else None
     facts = []
-    bar = ProgressBar(len(paths), file=sys.stderr)
+    bar = ProgressBar(len(images), file=sys.stderr)
     with ProcessPoolExecutor(workers, multiprocessing.get_context(method), _start_worker) as executor:
         for inspected in executor.map(_inspect_chunk, chunks):
             facts += inspected
             bar.update(len(inspected))
     sys.stderr.write('\n')
-    return dict(zip(paths, facts))
+    return dict(zip(loading, facts))
 
 
-def inspect_image(path: str) -> ImageFacts:
-    """Decode an image.
+def inspect_image(path: str, load: LoadImageFromFile) -> ImageFacts:
+    """Load an image as the training does.
 
-    A truncated JPEG counts as unreadable; OpenCV would return its upper part without a warning.
+    A JPEG without its end counts as unreadable also where the training would take its upper part for the whole.
 
     Args:
         path: Its path.
+        load: The transform by which the training loads it.
 
     Returns:
         The facts.
@@ -104,7 +109,7 @@ def inspect_image(path: str) -> ImageFacts:
         OSError: The storage does not answer, or too many files are open.
     """
     try:
-        content = bytes(get(path) or b'')
+        content = bytes(get(path, backend_args=load.backend_args) or b'')
     except OSError as error:
         if not is_missing_file(error) and not isinstance(error, PermissionError):
             raise
@@ -112,65 +117,70 @@ def inspect_image(path: str) -> ImageFacts:
     if not content:
         return ImageFacts(problem='an empty file')
     digest = blake2b(content, digest_size=16).digest()
+    header = _header(content)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            mode, orientation = image.mode, image.getexif().get(_ORIENTATION_TAG, 1)
-            image.draft('L', (_DECODED_SIZE, _DECODED_SIZE))
-            grey = _grey(image)
-            if image.format == 'JPEG' and is_cut_short(content):
-                return ImageFacts('ends before its end marker', (), width, height, mode, digest=digest)
-            if orientation != 1:
-                grey = ImageOps.exif_transpose(_with_exif(grey, image))
-    except UnidentifiedImageError:
-        return ImageFacts(problem='not an image, or in an unknown format', digest=digest)
+        results = load(dict(img_path=path))
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files.
-        return ImageFacts(problem=f'cannot be decoded: {error}', digest=digest)
-    thumbnail = np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX))
+    except Exception as error:
+        return ImageFacts(str(error.__cause__ or error), (), *header[:3], digest=digest)
+    if results is None or (is_jpeg(content) and is_cut_short(content)):
+        problem = 'cannot be decoded' if results is None else 'ends before its end marker'
+        return ImageFacts(problem, (), *header[:3], digest=digest)
+    pixels = np.asarray(results['img'])
+    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
+    thumbnail = cv2.resize(grey, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
+    width, height, mode, orientation = header if header[0] else (*results['ori_shape'][::-1], 'unknown', 1)
     return ImageFacts(
         problem=None,
-        oddities=tuple(_oddities(width, height, mode, orientation, np.asarray(grey))),
+        oddities=tuple(_oddities(width, height, mode, orientation, grey, content)),
         width=width,
         height=height,
         mode=mode,
         sides_swapped=orientation in _SIDES_SWAPPED,
         digest=digest,
-        thumbnail=thumbnail,
+        thumbnail=thumbnail.astype(np.uint8),
     )
 
 
+def _header(content: bytes) -> tuple[int, int, str, int]:
+    """Width and height as stored, Pillow's colour mode, and EXIF orientation; zeros where Pillow knows nothing."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return *image.size, image.mode, image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # Pillow raises nearly everything on damaged files.
+        return 0, 0, '', 1
+
+
 def _start_worker() -> None:
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
     warnings.simplefilter('ignore')
 
 
-def _inspect_chunk(paths: Sequence[str]) -> list[ImageFacts]:
-    return [inspect_image(path) for path in paths]
+def _inspect_chunk(images: Sequence[tuple[str, LoadImageFromFile]]) -> list[ImageFacts]:
+    return [inspect_image(*image) for image in images]
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    """The image in 8-bit grey; images with more bits are scaled by their range of values."""
-    if not image.mode.startswith(('I', 'F')):
-        return image.convert('L')
-    values = np.asarray(image, dtype=np.float64)
-    low, high = values.min(), values.max()
-    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
-
-
-def _with_exif(grey: Image.Image, image: Image.Image) -> Image.Image:
-    grey.getexif()[_ORIENTATION_TAG] = image.getexif()[_ORIENTATION_TAG]
-    return grey
-
-
-def _oddities(width: int, height: int, mode: str, orientation: int, grey: np.ndarray) -> list[str]:
+def _oddities(width: int, height: int, mode: str, orientation: int, grey: np.ndarray, content: bytes) -> list[str]:
     short, long = sorted((width, height))
+    lowest, highest = float(grey.min()), float(grey.max())
     found = {
         f'smaller than {_TINY} pixels': short < _TINY,
         f'longer than {_EXTREME_RATIO} to 1': long > _EXTREME_RATIO * short,
         f'colour mode {mode}': mode not in _USUAL_MODES,
         'turned by its EXIF orientation': orientation != 1,
         'of one colour': grey.std() < _ONE_COLOUR,
+        NEARLY_BLACK: 0 < highest < _DARK,
+        f'in less than {_FEW_VALUES} of 256 grey values': highest >= _DARK and highest - lowest < _FEW_VALUES,
+        'with colours under full transparency, which the network sees': _has_hidden_colours(mode, content),
     }
     return [oddity for oddity, is_there in found.items() if is_there]
+
+
+def _has_hidden_colours(mode: str, content: bytes) -> bool:
+    """Whether pixels that are fully transparent differ from each other."""
+    if mode not in _WITH_TRANSPARENCY:
+        return False
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image.convert('RGBA'))
+    hidden = pixels[pixels[..., 3] == 0][:, :3]
+    return bool(len(hidden)) and bool((hidden != hidden[0]).any())

@@ -53,7 +53,7 @@ def count_labels(split: Split) -> LabelCounts:
     per_image = np.array([len(indices) for indices in split.labels])
     without = (per_image == 0) & ~unjudged.any(axis=1)
     # float32 is exact up to 16.7 million images, and fast.
-    together = (present.T.astype(np.float32) @ present.astype(np.float32)).astype(np.int64)
+    together = (present.T.astype(np.float32) @ present.astype(np.float32)).astype(np.int32)
     return LabelCounts(
         num_images=split.num_images,
         positives=present.sum(axis=0),

@@ -1,14 +1,16 @@
 """The splits of a configuration's data, as plain lists."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS
+from mmpretrain.registry import DATASETS, TRANSFORMS
 
-from ...datasets.wrappers import each_image_once
+from ...datasets.transforms import LoadCheckedImage
+from ...datasets.wrappers import check_nesting, each_image_once, innermost
 from .findings import Finding
 
 SPLITS = ('train', 'val', 'test')
@@ -26,6 +28,7 @@ class Split:
         paths: Path of each image; empty where the data set draws its images.
         patients: Patient of each image; None where the data set does not name them.
         annotated_sizes: Annotated (width, height) of each image in pixels, or None.
+        load: The transform by which the split loads its images.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Split:
     paths: list[str]
     patients: list[str] | None
     annotated_sizes: list[tuple[float, float] | None]
+    load: LoadImageFromFile = field(default_factory=LoadCheckedImage)
 
     @property
     def num_images(self) -> int:
@@ -59,7 +63,9 @@ def load_splits(cfg: Config) -> tuple[list[Split], list[Finding]]:
     splits, findings = {}, []
     for name, dataset_cfg in _configured_datasets(cfg).items():
         try:
-            splits[name] = read_split(name, DATASETS.build(each_image_once(dataset_cfg)), _num_classes(cfg))
+            check_nesting(dataset_cfg)
+            split = read_split(name, DATASETS.build(each_image_once(dataset_cfg)), _num_classes(cfg))
+            splits[name] = replace(split, load=_loading_of(dataset_cfg))
         except Exception as error:  # Whatever stops a data set would stop the training as well.
             message = f'The data set cannot be built: {" ".join(str(error).split()) or repr(error)}{_hint(error)}'
             findings.append(Finding('error', name, message))
@@ -121,6 +127,13 @@ def _configured_datasets(cfg: Config) -> dict[str, Config]:
     if 'val' in configured and configured.get('test') == configured['val']:
         del configured['test']
     return configured
+
+
+def _loading_of(dataset_cfg: Config) -> LoadImageFromFile:
+    """The first transform of a data set, or of the first one within its wrappers, if that loads files."""
+    pipeline = next(innermost(dataset_cfg)).get('pipeline') or [None]
+    first = pipeline[0] and TRANSFORMS.build(pipeline[0])
+    return first if isinstance(first, LoadImageFromFile) else LoadCheckedImage()
 
 
 def _indices(labels: Any) -> np.ndarray:

@@ -130,4 +130,4 @@ def _draw_pictures(report: DatasetReport, folder: Path) -> None:
         first.classes,
         counts_png,
     )
-    draw_cooccurrence(report.counts[first.name].conditional, first.classes, first.name, cooccurrence_png)
+    draw_cooccurrence(report.counts[first.name].together, first.classes, first.name, cooccurrence_png)

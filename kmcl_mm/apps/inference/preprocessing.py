@@ -39,6 +39,7 @@ class Preprocessing:
 
     Attributes:
         loading: What of the pipeline loads files: its first transform, or nothing.
+        load: The transform that loads files.
     """
 
     def __init__(self, cfg: Config) -> None:
@@ -46,7 +47,7 @@ class Preprocessing:
         transforms = [TRANSFORMS.build(transform) for transform in pipeline]
         loads = isinstance(transforms[0], LoadImageFromFile)
         self.loading = list(pipeline[:1]) if loads else []
-        self._load = transforms[0] if loads else LoadCheckedImage()
+        self.load = transforms[0] if loads else LoadCheckedImage()
         self._transforms = Compose(transforms[1:] if loads else transforms)
 
     def __call__(self, source: str | np.ndarray, channel_order: str = 'bgr') -> dict[str, Any] | Skipped:
@@ -65,7 +66,7 @@ class Preprocessing:
         if not isinstance(source, str):
             return self.prepare(source, channel_order)
         try:
-            results = self._load(dict(img_path=source))
+            results = self.load(dict(img_path=source))
         except Exception as error:
             raise_storage_error(error)
             return Skipped(source, str(error.__cause__ or error))

@@ -1,14 +1,16 @@
 """Loading of images."""
 
 import io
+import logging
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import FileClient, get
+from mmengine.logging import print_log
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
@@ -17,6 +19,12 @@ from . import jpeg
 
 # How many times smaller a JPEG can be decoded, the most first.
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+
+# Below this highest value the highest 8 bits of 10, 12 or 14 bits in 16 are all that is left of them.
+_DARK = 64
+_BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 32)
+# PIL's names of formats that OpenCV decodes: such a file that it does not decode is broken.
+_DECODED = ('BMP', 'GIF', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
 
 @TRANSFORMS.register_module()
@@ -27,15 +35,22 @@ class LoadCheckedImage(LoadImageFromFile):
     than a JPEG file can hold or, in other formats, than PIL opens (twice ``PIL.Image.MAX_IMAGE_PIXELS``). The latter
     would fill gigabytes of memory.
 
+    Networks take 8 bits a channel. OpenCV keeps the highest 8 of 16 bits, so that 12-bit values, as radiographs and
+    satellite images have, come out nearly black: at most 15 of 255. Then a warning says so, once in each process. Give
+    a ``window`` for such files.
+
     Args:
         min_size: If a JPEG's shorter side is at least two, four or eight times this many pixels, it is decoded at
             1/2, 1/4 or 1/8 of its size: faster, and never smaller than ``min_size``. The result is close to averages
             over squares of 2, 4 or 8 pixels of the full image. None decodes in full, as all other formats are.
+        window: What of the values of images with more than 8 bits a channel becomes 0 to 255: the two values, such as
+            (0, 4095), or 'bit_depth', 0 to the highest value of the smallest bit depth (8, 10, 12, 14, 16, 24 or 32)
+            that holds the image. Images of floating-point numbers, or with values below 0, need two values.
         **kwargs: MMCV's arguments: ``color_type``, ``imdecode_backend``, ``backend_args`` and so on.
 
     Raises:
-        ValueError: ``min_size`` is not positive, or is given together with another ``color_type`` than 'color' or
-            another ``imdecode_backend`` than 'cv2'.
+        ValueError: ``min_size`` is not positive; ``window`` is neither 'bit_depth' nor two rising values; or one of
+            them is given together with another ``color_type`` than 'color' or another ``imdecode_backend`` than 'cv2'.
         UnreadableImageError: A file is missing, or its content is not a complete image. UnreadableImagesHook decides
             what happens then. Errors of the storage or the system (no connection, no permission, no memory) are
             raised as they are: they say nothing about the image.
@@ -44,17 +59,31 @@ class LoadCheckedImage(LoadImageFromFile):
     width of the image in full.
     """
 
-    def __init__(self, min_size: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, min_size: int | None = None, window: str | tuple[float, float] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        if min_size is not None:
-            if min_size < 1:
-                raise ValueError(f'Expected argument `min_size` to be at least 1 or None, but got {min_size}.')
-            if (self.color_type, self.imdecode_backend) != ('color', 'cv2'):
+        if min_size is not None and min_size < 1:
+            raise ValueError(f'Expected argument `min_size` to be at least 1 or None, but got {min_size}.')
+        if window is not None and not _is_window(window):
+            raise ValueError(
+                "Expected argument `window` to be 'bit_depth', or the two values that become 0 and 255, but got "
+                f'{window!r}.'
+            )
+        for name, value in (('min_size', min_size), ('window', window)):
+            if value is not None and not self._is_plain:
                 raise ValueError(
-                    "Expected arguments `color_type` and `imdecode_backend` to be 'color' and 'cv2' where `min_size` "
-                    f'is given, but got {self.color_type!r} and {self.imdecode_backend!r}. Leave `min_size` out.'
+                    f"Expected arguments `color_type` and `imdecode_backend` to be 'color' and 'cv2' where `{name}` "
+                    f'is given, but got {self.color_type!r} and {self.imdecode_backend!r}. Leave `{name}` out.'
                 )
         self.min_size = min_size
+        self.window = window
+        # In this process: workers have a copy each.
+        self._has_warned = False
+
+    @property
+    def _is_plain(self) -> bool:
+        return (self.color_type, self.imdecode_backend) == ('color', 'cv2')
 
     def transform(self, results: dict) -> dict | None:
         """Load the image.
@@ -80,7 +109,7 @@ class LoadCheckedImage(LoadImageFromFile):
             self._refuse(path, error)
             return None
         try:
-            img, results['ori_shape'] = self._decode(content)
+            img, results['ori_shape'] = self._decode(content, path)
         except MemoryError:
             raise
         except Exception as error:  # Decoders raise nearly everything on broken content, OSError included.
@@ -107,22 +136,20 @@ class LoadCheckedImage(LoadImageFromFile):
         # Some backends return a memoryview; LMDB returns None for a missing file.
         return bytes(content or b'')
 
-    def _decode(self, content: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+    def _decode(self, content: bytes, path: str) -> tuple[np.ndarray, tuple[int, int]]:
         """The image, and its height and width in full."""
         if not content:
             raise ValueError('it is empty')
-        size = None
-        if jpeg.is_jpeg(content):
-            if jpeg.is_cut_short(content):
-                raise ValueError('the end of the file is missing')
-            size = jpeg.read_size(content)
-            if size and math.prod(size) > jpeg.MOST_PIXELS_PER_BYTE * len(content):
-                raise ValueError(f'its header claims {size[1]} x {size[0]} pixels, more than its bytes can hold')
-        else:
-            _check_number_of_pixels(content)
+        if not jpeg.is_jpeg(content):
+            img = self._decode_other(content, path)
+            return img, img.shape[:2]
+        if jpeg.is_cut_short(content):
+            raise ValueError('the end of the file is missing')
+        size = jpeg.read_size(content)
+        if size and math.prod(size) > jpeg.MOST_PIXELS_PER_BYTE * len(content):
+            raise ValueError(f'its header claims {size[1]} x {size[0]} pixels, more than its bytes can hold')
         factor = next((factor for factor in _REDUCED if self._is_enough(size, factor)), 1)
-        flag = _REDUCED.get(factor, self.color_type)
-        img = mmcv.imfrombytes(content, flag=flag, backend=self.imdecode_backend)
+        img = mmcv.imfrombytes(content, flag=_REDUCED.get(factor, self.color_type), backend=self.imdecode_backend)
         if img is None:
             raise ValueError('it cannot be decoded')
         if size is None or factor == 1:
@@ -131,20 +158,87 @@ class LoadCheckedImage(LoadImageFromFile):
         # The decoder may have turned the image by 90 degrees, as its EXIF orientation demands.
         return img, (height, width) if img.shape[0] == -(-height // factor) else (width, height)
 
+    def _decode_other(self, content: bytes, path: str) -> np.ndarray:
+        """The image of another format than JPEG, which may have more than 8 bits a channel."""
+        kind = _format(content)
+        if self.window is not None:
+            img = _as_stored(content)
+            return _stretched(img, self.window) if img is not None else _refuse_format(kind)
+        img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+        if not self._is_plain:
+            return img if img is not None else _refuse_format(kind)
+        if img is None:
+            stored = _as_stored(content)
+            if stored is None:
+                _refuse_format(kind)
+            raise ValueError(f'it holds {stored.dtype} numbers: set window=(lowest, highest) of LoadCheckedImage')
+        if img.max() < _DARK and not self._has_warned:
+            stored = _as_stored(content)
+            if stored is not None and stored.dtype != np.uint8:
+                self._has_warned = True
+                print_log(
+                    f'{path} reaches the network nearly black, with at most {img.max()} of 255: its values are at most '
+                    f'{stored.max()} of {np.iinfo(stored.dtype).max}. Set window of LoadCheckedImage, such as '
+                    "train_pipeline(224, window='bit_depth'). Other images may be like it.",
+                    logger='current',
+                    level=logging.WARNING,
+                )
+        return img
+
     def _is_enough(self, size: tuple[int, int] | None, factor: int) -> bool:
         """Whether an image decoded this many times smaller is still at least ``min_size``."""
         return self.min_size is not None and size is not None and min(size) >= factor * self.min_size
 
     def __repr__(self) -> str:
-        return f'{super().__repr__()[:-1]}, min_size={self.min_size})'
+        return f'{super().__repr__()[:-1]}, min_size={self.min_size}, window={self.window!r})'
 
 
-def _check_number_of_pixels(content: bytes) -> None:
-    """Refuse an image whose header PIL refuses: a small file may hold billions of pixels of one colour."""
+def _is_window(window: Any) -> bool:
+    if isinstance(window, str):
+        return window == 'bit_depth'
     try:
-        Image.open(io.BytesIO(content)).close()
+        low, high = map(float, window)
+    except (TypeError, ValueError):
+        return False
+    return low < high < math.inf and low > -math.inf
+
+
+def _format(content: bytes) -> str:
+    """PIL's name of a format, '' if it knows none; refuses what PIL refuses, a few bytes of billions of pixels."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.format or ''
     except Image.DecompressionBombError:
         raise
     except Exception:
         # The decoder may know formats that PIL does not.
-        return
+        return ''
+
+
+def _refuse_format(kind: str) -> NoReturn:
+    if kind in _DECODED or not kind:
+        raise ValueError('it cannot be decoded')
+    raise ValueError(f'OpenCV does not decode the format {kind}: convert it to PNG')
+
+
+def _as_stored(content: bytes) -> np.ndarray | None:
+    """The image (H, W) or (H, W, 3) in BGR, in the type of its file, turned as its EXIF orientation demands."""
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+
+
+def _stretched(img: np.ndarray, window: str | tuple[float, float]) -> np.ndarray:
+    """An image (H, W) or (H, W, 3) as (H, W, 3), uint8."""
+    if img.dtype != np.uint8:
+        low, high = _bit_depth(img) if isinstance(window, str) else window
+        scaled = (np.nan_to_num(img.astype(np.float32), nan=low) - low) * (255 / (high - low))
+        img = scaled.clip(0, 255).round().astype(np.uint8)
+    return cv2.cvtColor(img, cv2.COLOR_GRAY2BGR) if img.ndim == 2 else img
+
+
+def _bit_depth(img: np.ndarray) -> tuple[int, int]:
+    """0 and the highest value of the smallest bit depth that holds an image."""
+    if img.dtype.kind == 'f' or img.min() < 0:
+        what = f'{img.dtype} numbers' if img.dtype.kind == 'f' else 'values below 0'
+        raise ValueError(f'it holds {what}: set window=(lowest, highest) of LoadCheckedImage')
+    highest = int(img.max())
+    return 0, next(2**bits - 1 for bits in _BIT_DEPTHS if highest < 2**bits)

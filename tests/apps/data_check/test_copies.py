@@ -6,12 +6,13 @@ from PIL import Image
 
 from kmcl_mm.apps.data_check.copies import find_copies
 from kmcl_mm.apps.data_check.image_facts import inspect_image
+from kmcl_mm.datasets.transforms import LoadCheckedImage
 from tests.apps.data_check.drawn import draw_scene
 
 
 def facts_of(*folders):
     paths = [sorted(str(path) for path in folder.iterdir()) for folder in folders]
-    return [*paths, {path: inspect_image(path) for part in paths for path in part}]
+    return [*paths, {path: inspect_image(path, LoadCheckedImage()) for part in paths for path in part}]
 
 
 @pytest.fixture

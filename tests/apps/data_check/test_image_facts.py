@@ -5,8 +5,18 @@ import pytest
 from mmengine.fileio import LocalBackend
 from PIL import Image
 
-from kmcl_mm.apps.data_check.image_facts import inspect_image, inspect_images
+from kmcl_mm.apps.data_check import image_facts
+from kmcl_mm.datasets.transforms import LoadCheckedImage
+from kmcl_mm.errors import UnreadableImageError
 from tests.apps.data_check.drawn import draw_scene
+
+
+def inspect_image(path, **settings):
+    return image_facts.inspect_image(path, LoadCheckedImage(**settings))
+
+
+def inspect_images(paths, workers):
+    return image_facts.inspect_images(dict.fromkeys(paths, LoadCheckedImage()), workers)
 
 
 def save(path, image, **options):
@@ -72,14 +82,73 @@ def test_an_image_that_is_turned_by_its_exif_orientation(tmp_path):
     np.testing.assert_allclose(turned.thumbnail.astype(int), upright.thumbnail.astype(int), atol=1)
 
 
-def test_16_bit_images_keep_their_contrast(tmp_path):
-    grey = draw_scene(0)[..., 0]
-    deep = inspect_image(save(tmp_path / 'deep.png', Image.fromarray(grey.astype(np.uint16) * 16)))
-    assert deep.problem is None and deep.thumbnail.std() > 10
-    assert (
-        np.corrcoef(deep.thumbnail.ravel(), inspect_image(save(tmp_path / 'a.png', grey)).thumbnail.ravel())[0, 1]
-        > 0.99
-    )
+def deep(path, factor, dtype=np.uint16):
+    return save(path, Image.fromarray((draw_scene(0)[..., 0] * np.float64(factor)).astype(dtype)))
+
+
+@pytest.mark.parametrize('name, factor, dtype', [('12.png', 16, np.uint16), ('10.tif', 4, np.uint16)])
+def test_what_the_network_gets_of_deep_images_is_what_is_checked(tmp_path, name, factor, dtype):
+    path = deep(tmp_path / name, factor, dtype)
+    assert 'nearly black as the network gets them' in inspect_image(path).oddities
+    stretched = inspect_image(path, window='bit_depth')
+    assert stretched.oddities == ('colour mode I;16',)
+    plain = inspect_image(save(tmp_path / 'plain.png', draw_scene(0)[..., 0]))
+    np.testing.assert_allclose(stretched.thumbnail.astype(int), plain.thumbnail.astype(int), atol=2)
+
+
+def test_8_bit_values_in_16_bits_are_black(tmp_path):
+    path = deep(tmp_path / '8.png', 1)
+    assert 'of one colour' in inspect_image(path).oddities
+    assert 'of one colour' not in inspect_image(path, window='bit_depth').oddities
+
+
+def test_an_image_without_contrast(tmp_path):
+    grey = (200 + draw_scene(0)[..., 0] / 255 * 12).astype(np.uint8)
+    assert inspect_image(save(tmp_path / 'flat.png', grey)).oddities == ('in less than 16 of 256 grey values',)
+
+
+def test_colours_under_full_transparency(tmp_path):
+    pixels = np.dstack([draw_scene(0), np.full((72, 96), 255, np.uint8)])
+    pixels[:30, :, 3] = 0
+    hidden = 'with colours under full transparency, which the network sees'
+    assert hidden in inspect_image(save(tmp_path / 'hidden.png', pixels)).oddities
+    pixels[:30, :, :3] = 0
+    assert hidden not in inspect_image(save(tmp_path / 'plain.png', pixels)).oddities
+
+
+FORMATS = {
+    'float.tif': (lambda path: deep(path, 1 / 255, np.float32), 'float32 numbers: set window='),
+    'int32.tif': (lambda path: deep(path, 100, np.int32), 'int32 numbers: set window='),
+    **{
+        f'some.{name.lower()}': (
+            lambda path: save(path, draw_scene(0)),
+            f'OpenCV does not decode the format {name}: convert it to PNG',
+        )
+        for name in ('TGA', 'PCX', 'QOI', 'DDS', 'ICO')
+    },
+}
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_what_the_training_cannot_load_the_check_refuses(tmp_path, name):
+    """Pillow opens all of these."""
+    write, reason = FORMATS[name]
+    path = write(tmp_path / name)
+    Image.open(path).load()
+    assert reason in inspect_image(path).problem
+    with pytest.raises(UnreadableImageError, match='cannot be read'):
+        LoadCheckedImage()(dict(img_path=path))
+
+
+@pytest.mark.parametrize('grey', [True, False])
+def test_a_png_without_its_end(tmp_path, grey):
+    path = save(tmp_path / 'cut.png', draw_scene(0)[..., 0] if grey else draw_scene(0))
+    with open(path, 'rb') as file:
+        content = file.read()
+    for end in (-12, len(content) // 2):
+        with open(path, 'wb') as file:
+            file.write(content[:end])
+        assert inspect_image(path).problem
 
 
 def test_in_processes_with_progress(tmp_path, capfd):
@@ -116,9 +185,9 @@ def test_a_file_without_permission_is_a_problem(tmp_path, monkeypatch):
 def test_a_memory_that_is_full_is_not_a_broken_image(tmp_path, monkeypatch):
     path = save(tmp_path / 'a.png', draw_scene(0))
 
-    def fail(*_):
+    def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr('kmcl_mm.apps.data_check.image_facts._grey', fail)
+    monkeypatch.setattr('mmcv.imfrombytes', fail)
     with pytest.raises(MemoryError):
         inspect_image(path)

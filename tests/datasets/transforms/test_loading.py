@@ -3,6 +3,7 @@ import io
 import os
 import resource
 from http.client import IncompleteRead
+from unittest.mock import patch
 from urllib.error import HTTPError, URLError
 
 import cv2
@@ -322,3 +323,92 @@ def test_an_empty_file(tmp_path):
     (tmp_path / 'image.png').touch()
     with pytest.raises(ValueError, match='image.png to be an image.*it is empty'):
         load(tmp_path / 'image.png')
+
+
+def deep(path, values):
+    """Save an image (H, W) or (H, W, 3) in BGR with more than 8 bits a channel."""
+    assert cv2.imwrite(str(path), values)
+    return path
+
+
+RAMP = np.linspace(0, 1, 20 * 30).reshape(20, 30)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize(
+    'name, values, window',
+    [
+        ('12.png', RAMP * 4095, 'bit_depth'),
+        ('12.png', RAMP * 4095, (0, 4095)),
+        ('10.tif', RAMP * 1023, 'bit_depth'),
+        ('8.png', RAMP * 255, 'bit_depth'),
+        ('16.png', RAMP * 65535, 'bit_depth'),
+        ('window.png', 1000 + RAMP * 500, (1000, 1500)),
+    ],
+)
+def test_a_window_gives_the_network_the_whole_range(tmp_path, name, values, window, channels):
+    values = np.round(values).astype(np.uint16)
+    path = deep(tmp_path / name, values if channels == 1 else np.dstack([values] * 3))
+    img = load(path, window=window)['img']
+    assert img.dtype == np.uint8 and img.shape == (20, 30, 3)
+    assert np.abs(img - 255 * RAMP[..., None]).max() <= 1
+
+
+@pytest.mark.parametrize('dtype, low', [(np.float32, -0.5), (np.int32, -1000)])
+def test_numbers_without_a_bit_depth_need_two_values(tmp_path, dtype, low):
+    values = (low + RAMP * -low * 2).astype(dtype)
+    path = tmp_path / 'some.tif'
+    Image.fromarray(values).save(path)
+    for settings in ({}, dict(window='bit_depth')):
+        with pytest.raises(UnreadableImageError, match=r'it holds .*: set window=\(lowest, highest\)'):
+            load(path, **settings)
+    img = load(path, window=(low, -low))['img']
+    assert np.abs(img - 255 * RAMP[..., None]).max() <= 1
+
+
+def test_values_outside_the_window_and_none_are_its_ends(tmp_path):
+    values = np.array([[-5, 0, 5, 20, np.nan]], np.float32)
+    Image.fromarray(values).save(tmp_path / 'some.tif')
+    assert load(tmp_path / 'some.tif', window=(0, 10))['img'][0, :, 0].tolist() == [0, 0, 128, 255, 0]
+
+
+@pytest.mark.parametrize('window', [None, 'bit_depth', (0, 4095)])
+@pytest.mark.parametrize('name', ['grey.png', 'colour.png', 'colour.jpg', 'colour.bmp', 'alpha.png', 'palette.png'])
+def test_images_of_8_bits_are_loaded_as_without_a_window(tmp_path, name, window):
+    kind = dict(grey='L', alpha='RGBA', palette='P').get(name.split('.')[0], 'RGB')
+    Image.fromarray(photo()[..., ::-1]).convert(kind).save(tmp_path / name)
+    assert np.array_equal(load(tmp_path / name, window=window)['img'], cv2.imread(str(tmp_path / name)))
+
+
+def test_nearly_black_images_are_said_once(tmp_path):
+    paths = [deep(tmp_path / f'{number}.png', np.full((9, 9), 4000, np.uint16)) for number in range(2)]
+    transform = TRANSFORMS.build(dict(type='LoadCheckedImage'))
+    with patch('kmcl_mm.datasets.transforms.loading.print_log') as log:
+        for path in paths:
+            # As MMPretrain loads it.
+            assert np.array_equal(transform(dict(img_path=str(path)))['img'], cv2.imread(str(path)))
+    ((message,), _) = log.call_args
+    assert log.call_count == 1 and str(paths[0]) in message and 'at most 15 of 255' in message and 'window' in message
+
+
+@pytest.mark.parametrize('values', [np.full((9, 9), 60000, np.uint16), np.full((9, 9), 3, np.uint8)])
+def test_other_images_are_not(tmp_path, values):
+    with patch('kmcl_mm.datasets.transforms.loading.print_log') as log:
+        load(deep(tmp_path / 'some.png', values))
+    assert not log.called
+
+
+@pytest.mark.parametrize('window', ['depth', (1, 1), (5, 2), (0,), 7, (0, float('inf')), (float('nan'), 1)])
+def test_what_is_no_window(window):
+    with pytest.raises(ValueError, match="`window` to be 'bit_depth', or the two values.*but got"):
+        load('some.png', window=window)
+
+
+def test_a_window_is_for_colour_images_by_opencv():
+    with pytest.raises(ValueError, match='where `window` is given'):
+        load('some.png', window='bit_depth', color_type='unchanged')
+
+
+def test_a_turned_image_of_16_bits(tmp_path):
+    Image.fromarray(np.round(RAMP * 4095).astype(np.uint16)).save(tmp_path / 'some.tif', exif=exif(TURNED))
+    assert load(tmp_path / 'some.tif', window='bit_depth')['img_shape'] == load(tmp_path / 'some.tif')['img_shape']

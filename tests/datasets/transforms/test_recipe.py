@@ -126,3 +126,9 @@ def test_mmpretrains_policy_stands_in_for_ours():
     np.random.seed(0)
     packed = Compose([*pipeline[1:3], theirs, pipeline[4]])(dict(img=photo(300, 400), gt_label=[0]))
     assert packed['inputs'].shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize('pipeline', [recipe.train_pipeline, recipe.xray_train_pipeline, recipe.test_pipeline])
+def test_settings_of_the_loading_are_passed_on(pipeline):
+    loading, *rest = pipeline(224, window=(0, 4095))
+    assert loading == dict(type='LoadCheckedImage', min_size=224, window=(0, 4095)) and rest == pipeline(224)[1:]
