@@ -56,6 +56,32 @@ def save_in_another_format(content: bytes, generator: Generator) -> bytes:
     return _save(Image.open(io.BytesIO(content)).convert(mode), kind)
 
 
+def save_with_more_bits(content: bytes, generator: Generator) -> bytes:
+    """As radiographs and satellite images are saved: 8 to 16 bits in 16, or numbers."""
+    grey = np.asarray(Image.open(io.BytesIO(content)).convert('L'))
+    factor, kind, dtype = choose(
+        (
+            (1, 'PNG', np.uint16),
+            (4, 'TIFF', np.uint16),
+            (16, 'PNG', np.uint16),
+            (257, 'PNG', np.uint16),
+            (100, 'TIFF', np.int32),
+            (1 / 255, 'TIFF', np.float32),
+        ),
+        generator,
+    )
+    return _save(Image.fromarray((grey * np.float64(factor)).astype(dtype)), kind)
+
+
+def save_in_a_format_of_pillow(content: bytes, generator: Generator) -> bytes:
+    """One that OpenCV does not decode."""
+    return _save(Image.open(io.BytesIO(content)), choose(('TGA', 'PCX', 'ICO', 'DDS'), generator))
+
+
+def cut_the_end_of_a_png(content: bytes, generator: Generator) -> bytes:
+    return _save(Image.open(io.BytesIO(content)), 'PNG')[: -int(generator.integers(1, 100))]
+
+
 def break_another_format(content: bytes, generator: Generator) -> bytes:
     return choose(BYTES, generator)(save_in_another_format(content, generator), generator)
 
@@ -96,4 +122,5 @@ def draw_jpeg(height: int = 48, width: int = 64) -> bytes:
 
 IMAGE = (*2 * BYTES, *2 * (change_the_size, claim_a_large_image, cut_the_end, cut_and_close, append_bytes))
 IMAGE += (*2 * (save_in_another_mode, save_in_another_format, break_another_format, break_another_format, turn_it),)
+IMAGE += (*2 * (save_with_more_bits, save_in_a_format_of_pillow, cut_the_end_of_a_png),)
 IMAGE += (claim_a_large_png, claim_a_large_png, write_something_else)

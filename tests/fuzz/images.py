@@ -1,4 +1,4 @@
-"""Image files through LoadCheckedImage."""
+"""Image files through LoadCheckedImage, and through the check of the data, which must agree with it."""
 
 import io
 from pathlib import Path
@@ -10,6 +10,9 @@ from mmpretrain.registry import TRANSFORMS
 from numpy.random import Generator
 from PIL import Image, ImageOps
 
+from kmcl_mm.apps.data_check.image_facts import inspect_image
+from kmcl_mm.errors import UnreadableImageError
+
 from .image_mutations import IMAGE, draw_jpeg
 from .target import Target
 
@@ -19,7 +22,7 @@ MIN_SIZE = 20
 class ImageFile(Target):
     """A small JPEG, loaded in full and with ``min_size``."""
 
-    name, number, mutations = 'JPEG', 130, IMAGE
+    name, number, mutations = 'image', 130, IMAGE
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -34,7 +37,14 @@ class ImageFile(Target):
     def load(self, content: bytes) -> Any:
         path = self.folder / 'image.jpg'
         path.write_bytes(content)
-        return [transform(dict(img_path=str(path))) for transform in self.transforms]
+        problem = inspect_image(str(path), self.transforms[0]).problem
+        try:
+            loaded = [transform(dict(img_path=str(path))) for transform in self.transforms]
+        except UnreadableImageError:
+            assert problem, 'the check has found nothing'
+            raise
+        assert problem is None, f'the check has found {problem!r}'
+        return loaded
 
     def check(self, content: bytes, loaded: list[Any]) -> None:
         """Against PIL's header, and its pixels where it decodes the file."""
@@ -48,7 +58,10 @@ class ImageFile(Target):
         with Image.open(io.BytesIO(content)) as img:
             assert sorted(img.size) == sorted(whole['ori_shape'])
             try:
-                judge = np.asarray(ImageOps.exif_transpose(img).convert('RGB'))[..., ::-1]
+                if img.mode.startswith('I'):
+                    judge = np.dstack([np.asarray(img) >> 8] * 3)
+                else:
+                    judge = np.asarray(ImageOps.exif_transpose(img).convert('RGB'))[..., ::-1]
             except OSError:
                 # One decoder gives up where the other goes on: damaged scans have no checksums.
                 return

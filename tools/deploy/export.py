@@ -27,9 +27,11 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     model, checkpoint = load_classifier(cfg, args.checkpoint, args.device)
     metadata = metadata_of(model, cfg, label_names(checkpoint, args.checkpoint, cfg, model.head))
-    export(model, metadata, args.out)
+    batch_size = export(model, metadata, args.out)
     size = f'{metadata["width"]} x {metadata["height"]} px'
     print(f'{len(metadata["labels"])} labels at {size}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out}')
+    if batch_size:
+        print('The file takes one image at a time: exported for any number it would give other scores, or not at all.')
 
 
 if __name__ == '__main__':

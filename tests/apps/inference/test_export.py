@@ -1,13 +1,17 @@
 import json
 import re
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
 
 from kmcl_mm.apps.inference import KMCLInferencer
+from kmcl_mm.apps.inference import export as exporting
 from kmcl_mm.apps.inference.export import METADATA_FILE, export, metadata_of
 from kmcl_mm.apps.inference.preprocessing import Preprocessing
 from tests.apps.inference.conftest import LABELS
@@ -87,3 +91,56 @@ def test_a_pipeline_without_a_resize(small_cfg, classifier):
 def test_a_file_of_another_kind(small_cfg, classifier, tmp_path):
     with pytest.raises(ValueError, match='`path`.*.onnx, .pt2.*model.engine'):
         export(classifier, metadata_of(classifier, small_cfg, LABELS), tmp_path / 'model.engine')
+
+
+SWIN = dict(embed_dims=24, depths=[2, 2], num_heads=[2, 4])
+
+
+@pytest.fixture(scope='module')
+def swin():
+    """MMPretrain's Swin, whose windows an exporter cuts for the batch that it sees."""
+    init_default_scope('mmpretrain')
+    backbone = dict(type='SwinTransformer', arch=dict(SWIN), img_size=64, window_size=4, out_indices=(1,))
+    head = dict(type='KMCLHead', num_classes=3, in_channels=48, embedding_channels=4)
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling'), head=head)
+    )
+    model.init_weights()
+    # As after a training: positions matter.
+    for name, weight in model.named_parameters():
+        torch.nn.init.normal_(weight, std=0.5) if 'relative_position_bias' in name or 'logits' in name else None
+    return model.eval()
+
+
+@pytest.mark.parametrize('ending', ['onnx', 'pt2'])
+def test_a_network_whose_batch_is_traced_is_written_for_one_image(small_cfg, swin, tmp_path, ending):
+    needs_onnx(ending)
+    path = tmp_path / f'model.{ending}'
+    batch_size = export(swin, metadata_of(swin, small_cfg, LABELS), path)
+    images = np.random.default_rng(0).normal(size=(batch_size or 4, 3, 64, 64)).astype(np.float32)
+    scores, metadata = scores_of(path, images)
+    assert metadata['batch_size'] == batch_size
+    with torch.no_grad():
+        expected = swin.head(swin.extract_feat(torch.from_numpy(images))).sigmoid().numpy()
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('ending', ['onnx', 'pt2'])
+def test_a_file_that_gives_other_scores_is_refused(small_cfg, classifier, tmp_path, monkeypatch, ending):
+    """Nothing is left behind."""
+    needs_onnx(ending)
+    other = np.full((1, 3), 0.123, np.float32)
+    monkeypatch.setattr(exporting, f'_run_{ending}', lambda path, images: other.repeat(len(images), axis=0))
+    with pytest.raises(ValueError, match='any number of images, the scores of 1 images differ.*for one image, the'):
+        export(classifier, metadata_of(classifier, small_cfg, LABELS), tmp_path / f'model.{ending}')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_cannot_be_exported(small_cfg, classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, '_write_pt2', mock.Mock(side_effect=RuntimeError('no such operation\nmore')))
+    with pytest.raises(
+        ValueError, match='exported to .pt2: for any number of images, no such operation; for one'
+    ):
+        export(classifier, metadata_of(classifier, small_cfg, LABELS), tmp_path / 'model.pt2')
+    assert list(tmp_path.iterdir()) == []
