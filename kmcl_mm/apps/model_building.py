@@ -5,6 +5,7 @@ from mmengine.model import BaseModel
 from mmpretrain.apis import get_model
 
 from ..config import leave_out_pretrained_weights
+from ..engine.channels import check_channels
 
 
 def build_model(cfg: Config) -> BaseModel:
@@ -34,5 +35,6 @@ def build_model(cfg: Config) -> BaseModel:
         model = get_model(parts)
     except Exception as error:  # Any setting may be wrong in any way.
         raise ValueError(f'The model of the {name} cannot be built: {error!r}') from error
+    check_channels(model)
     model._config = cfg
     return model

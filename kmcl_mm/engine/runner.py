@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.wrappers import check_nesting
 from ..files import atomic_write
+from .channels import check_channels
 from .check_labels_hook import classes_of_splits
 from .checkpoint import damage_message, has_damage, load_checkpoint
 from .checkpoint_labels import check_same_labels, classes_in
@@ -106,9 +107,10 @@ class KMCLRunner(Runner):
 
         Raises:
             ConnectionError: Pretrained weights of the backbone cannot be fetched.
+            ValueError: The head has another number of channels than the backbone.
         """
         try:
-            return super().build_model(model)
+            built = super().build_model(model)
         except Exception as error:
             if type(error).__module__.partition('.')[0] not in ('huggingface_hub', 'httpx', 'requests', 'urllib'):
                 raise
@@ -117,6 +119,8 @@ class KMCLRunner(Runner):
                 'file, --cfg-options model.backbone.pretrained=False model.backbone.checkpoint_path=FILE, or train '
                 'from scratch with model.backbone.pretrained=False alone.'
             ) from error
+        check_channels(unwrap(built))
+        return built
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Lay the model out and, in a distributed training, wrap it.

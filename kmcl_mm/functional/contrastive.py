@@ -5,12 +5,21 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 from ..checks import UNKNOWN, check_choice, check_kernels, check_target, check_temperature
-from .pairwise import KernelGroup, all_kernels, kernels_of_present_labels, pairwise_distance
+from .pairwise import (
+    KernelGroup,
+    all_kernels,
+    kernels_of_labels_in_batch,
+    kernels_of_present_labels,
+    pairwise_distance,
+)
 from .precision import full_precision
 
 # Bhattacharyya coefficients below it are taken as 0, which changes no digit of the loss: what follows from smaller ones
 # would be subnormal numbers, which a CPU is many times slower at.
 _MIN_COEFFICIENT = 1e-30
+
+# Above this number of labels an image has few of them, and comparing all kernels costs more than one wait.
+_MANY_LABELS = 256
 
 JACCARD_PLACES = ('inside', 'outside', 'none')
 
@@ -116,7 +125,13 @@ def kernel_contrastive_loss(
 
 
 def _anchor_kernels(target: Tensor) -> list[KernelGroup]:
-    """The kernels of each anchor's own labels; on an accelerator all, so that nobody waits to learn how many."""
+    """The kernels of each anchor's own labels.
+
+    On an accelerator there are more of them, so that the host need not wait to learn how many: all, or with more than
+    256 labels those of the labels in the batch, for which it waits once.
+    """
     if target.device.type == 'cpu':
         return kernels_of_present_labels(target)
+    if target.shape[1] > _MANY_LABELS:
+        return kernels_of_labels_in_batch(target)
     return all_kernels(len(target), target.shape[1], target.device)

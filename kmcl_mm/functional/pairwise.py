@@ -40,6 +40,19 @@ def all_kernels(num_images: int, num_labels: int, device: torch.device) -> list[
     return [KernelGroup(torch.arange(num_labels, device=device), images.expand(num_labels, -1))]
 
 
+def kernels_of_labels_in_batch(target: Tensor) -> list[KernelGroup]:
+    """The kernels of all images in the labels that an image has, as one group, for which a host waits once.
+
+    Args:
+        target: Targets (N, K): 1 present, another value not.
+
+    Returns:
+        One group of the labels that are present at all, and N images.
+    """
+    labels = (target == 1).any(dim=0).nonzero().squeeze(1)
+    return [KernelGroup(labels, torch.arange(len(target), device=target.device).expand(len(labels), -1))]
+
+
 def kernels_of_present_labels(target: Tensor) -> list[KernelGroup]:
     """The kernels of the labels that each image has; labels that equally many images have are one group.
 

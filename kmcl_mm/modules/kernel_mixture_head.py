@@ -1,6 +1,7 @@
 """The kernel mixture head."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ KERNELS = ('mapped', 'embedding')
 
 # Variances are this plus ELU(raw), which is above -1: no variance is below 1.
 _VARIANCE_OFFSET = 2 + 1e-7
+# Parameters of the maps from which on there is a warning: those of a ResNet-50.
+_LARGE = 25e6
 
 
 class KernelMixture(NamedTuple):
@@ -101,6 +104,7 @@ class KernelMixtureHead(nn.Module):
             self.mean = nn.Linear(self.embedding_channels, mean_channels * num_classes)
             self._variance_shape = SIMILARITIES[covariance][similarity](self.embedding_channels, num_classes)
             self.variance = nn.Linear(self.embedding_channels, math.prod(self._variance_shape))
+            _warn_of_large_maps(num_classes, self.mean, self.variance)
             nn.init.uniform_(self.mean.weight, 0, 0.1)
             nn.init.ones_(self.variance.weight)
             nn.init.zeros_(self.mean.bias)
@@ -127,7 +131,8 @@ class KernelMixtureHead(nn.Module):
         if features.shape[1] != self.in_channels:
             raise ValueError(
                 f'Expected features of in_channels = {self.in_channels} channels, but got {features.shape[1]}. Set '
-                f"the head's `in_channels` to {features.shape[1]}, or use the backbone it was meant for."
+                "the head's `in_channels` to that of the backbone. If it is, the pooling takes another dimension for "
+                "the channels, as MMPretrain's does of timm's transformers: take backbone.type='PooledTIMMBackbone'."
             )
         return self.embedding(features)
 
@@ -159,6 +164,17 @@ class KernelMixtureHead(nn.Module):
         raw_variance = raw_variance.unflatten(1, self._variance_shape)
         variance = (_VARIANCE_OFFSET + elu(raw_variance)).expand_as(mean)
         return KernelMixture(embedding, self.logits(embedding), mean, variance)
+
+
+def _warn_of_large_maps(num_classes: int, *maps: nn.Linear) -> None:
+    number = sum(parameter.numel() for layer in maps for parameter in layer.parameters())
+    if number > _LARGE:
+        warnings.warn(
+            f'The maps of the kernels of {num_classes:,} labels have {number / 1e6:.0f} million parameters, more than '
+            "many a network, and steps will be slow. Take covariance='isotropic', or kernels='embedding' with the "
+            "loss's reconstruction_weight=0.",
+            stacklevel=4,
+        )
 
 
 def _check_arguments(

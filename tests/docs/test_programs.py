@@ -1,8 +1,12 @@
 """The Python programs and configurations on the pages run as they stand, but for the names in capitals."""
 
+import inspect
 import shutil
 
 import pytest
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization import LocalVisBackend
+from mmengine.visualization.vis_backend import BaseVisBackend
 from mmpretrain.registry import DATASETS
 
 from kmcl_mm.config import load_config
@@ -18,7 +22,8 @@ ELSEWHERE = {
     'def _split': 'tests/datasets/test_table_multilabel.py builds the data sets',
     'annotations.xml': 'tests/datasets/test_table.py reads what it writes',
     'ClassBalancedMultiLabel': 'tests/datasets/test_wrappers.py builds the data set',
-    'visualizer = dict(': 'tests/apps/report/test_tensorboard.py trains with it',
+    'TensorboardVisBackend': 'tests/apps/report/test_tensorboard.py trains with it',
+    'WandbVisBackend': 'test_the_logs_elsewhere_are_mmengines',
     'import onnxruntime': 'tests/apps/inference/test_export.py compares the scores',
 }
 # What the README's first lines leave to their reader: a network, images and their labels.
@@ -66,8 +71,22 @@ def test_the_configuration_is_read(page, configuration, tmp_path):
     path.write_text(configuration)
     before, cfg = load_config('kmcl_tresnet_m_voc07'), load_config(path)
     # All are variations of one configuration, if of nothing else than its number of labels.
-    assert cfg.model.backbone == before.model.backbone and cfg.model.head.num_classes == 20
+    network = dict(before.model.backbone) if 'Pooled' not in configuration else dict(cfg.model.backbone)
+    assert cfg.model.backbone == network and cfg.model.head.num_classes == 20
     assert cfg.model.head.type == 'KMCLHead' and 'kmcl_mm' in cfg.custom_imports.imports
+
+
+def test_the_logs_elsewhere_are_mmengines():
+    """Each is one of its backends, and takes these arguments."""
+    (program,) = (block for _, block in BLOCKS if 'WandbVisBackend' in block)
+    names: dict = {}
+    exec(program, names)
+    local, *others = names['visualizer']['vis_backends']
+    assert VISBACKENDS.get(local['type']) is LocalVisBackend and len(others) == 3
+    for settings in others:
+        kind = VISBACKENDS.get(settings.pop('type'))
+        assert issubclass(kind, BaseVisBackend)
+        inspect.signature(kind).bind('work_dirs', **settings)
 
 
 def test_the_lines_to_change_are_in_the_configuration():

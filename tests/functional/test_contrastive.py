@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from kmcl_mm.functional import kernel_contrastive_loss
+from kmcl_mm.functional import contrastive, kernel_contrastive_loss, pairwise
 from tests import judge
 from tests.conftest import random_batch
 
@@ -35,6 +35,27 @@ def test_gradcheck(covariance, form):
     _, _, mean, variance, target = random_batch(5, 3, 3, covariance)
     inputs = mean.requires_grad_(), variance.requires_grad_()
     torch.autograd.gradcheck(lambda *kernels: kernel_contrastive_loss(*kernels, target, **form), inputs)
+
+
+@pytest.mark.parametrize('covariance', COVARIANCES)
+@pytest.mark.parametrize('labels', [5, 300])
+@pytest.mark.parametrize('form', FORMS)
+def test_all_choices_of_kernels_give_the_same(covariance, labels, form, monkeypatch):
+    """Those of a CPU and of an accelerator, with few labels and with many; loss and gradients."""
+    _, _, mean, variance, target = random_batch(labels=labels, covariance=covariance)
+    target[:, 1] = 0
+    found = []
+    for choose in (
+        pairwise.kernels_of_present_labels,
+        pairwise.kernels_of_labels_in_batch,
+        lambda target: pairwise.all_kernels(*target.shape, target.device),
+    ):
+        monkeypatch.setattr(contrastive, '_anchor_kernels', choose)
+        kernels = mean.clone().requires_grad_(), variance.clone().requires_grad_()
+        loss = kernel_contrastive_loss(*kernels, target, **form)
+        found.append((loss.detach(), *torch.autograd.grad(loss, kernels)))
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-6, atol=1e-9)
 
 
 def test_jaccard_inside_the_logarithm_has_no_gradient_of_its_own():

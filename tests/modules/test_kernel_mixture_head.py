@@ -56,3 +56,26 @@ def test_a_plain_loop_trains():
 def test_features_that_do_not_fit(features):
     with pytest.raises(ValueError, match='12'):
         KernelMixtureHead(5, 12)(features)
+
+
+@pytest.mark.parametrize('settings', [dict(num_classes=3500), dict(num_classes=9605)])
+def test_maps_of_many_labels_are_larger_than_the_network(settings):
+    with (
+        torch.device('meta'),
+        pytest.warns(UserWarning, match=r"9?,?\d+ labels have \d+ million.*'isotropic'.*'embedding'"),
+    ):
+        KernelMixtureHead(in_channels=8, **settings)
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(num_classes=600),
+        dict(num_classes=9605, covariance='isotropic'),
+        dict(num_classes=9605, kernels='embedding'),
+    ],
+)
+def test_what_is_small_is_not_warned_of(settings, recwarn):
+    with torch.device('meta'):
+        KernelMixtureHead(in_channels=8, **settings)
+    assert not list(recwarn)

@@ -55,6 +55,8 @@ class LoadCheckedImage(LoadImageFromFile):
             what happens then. Errors of the storage or the system (no connection, no permission, no memory) are
             raised as they are: they say nothing about the image.
 
+    An image that is there already, as MMPretrain's inferencers give it, stays as it is.
+
     Required key: ``img_path``. Added keys: ``img`` (H, W, 3) in BGR, ``img_shape``, and ``ori_shape``, the height and
     width of the image in full.
     """
@@ -100,6 +102,8 @@ class LoadCheckedImage(LoadImageFromFile):
             OSError: The storage does not answer or refuses to. Backends also raise errors of their own kind.
             MemoryError: There is not enough memory for the image.
         """
+        if 'img' in results and 'img_path' not in results:
+            return results
         path = results['img_path']
         try:
             content = self._read(path)

@@ -139,8 +139,6 @@ def test_a_file_that_gives_other_scores_is_refused(small_cfg, classifier, tmp_pa
 
 def test_a_network_that_cannot_be_exported(small_cfg, classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, '_write_pt2', mock.Mock(side_effect=RuntimeError('no such operation\nmore')))
-    with pytest.raises(
-        ValueError, match='exported to .pt2: for any number of images, no such operation; for one'
-    ):
+    with pytest.raises(ValueError, match='exported to .pt2: for any number of images, no such operation; for one'):
         export(classifier, metadata_of(classifier, small_cfg, LABELS), tmp_path / 'model.pt2')
     assert list(tmp_path.iterdir()) == []

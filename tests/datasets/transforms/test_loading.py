@@ -412,3 +412,8 @@ def test_a_window_is_for_colour_images_by_opencv():
 def test_a_turned_image_of_16_bits(tmp_path):
     Image.fromarray(np.round(RAMP * 4095).astype(np.uint16)).save(tmp_path / 'some.tif', exif=exif(TURNED))
     assert load(tmp_path / 'some.tif', window='bit_depth')['img_shape'] == load(tmp_path / 'some.tif')['img_shape']
+
+
+def test_an_image_that_is_there_already_stays():
+    given = dict(img=photo(), img_shape=photo().shape[:2])
+    assert TRANSFORMS.build(dict(type='LoadCheckedImage'))(given) is given
