@@ -33,8 +33,8 @@ def build_model(cfg: Config) -> BaseModel:
     parts = Config({key: cfg[key] for key in ('model', 'data_preprocessor') if key in cfg})
     try:
         model = get_model(parts)
+        check_channels(model)
     except Exception as error:  # Any setting may be wrong in any way.
         raise ValueError(f'The model of the {name} cannot be built: {error!r}') from error
-    check_channels(model)
     model._config = cfg
     return model

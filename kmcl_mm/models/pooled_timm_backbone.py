@@ -6,7 +6,7 @@ import timm
 import torch
 from mmpretrain.models.backbones import TIMMBackbone
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @MODELS.register_module()
@@ -35,8 +35,6 @@ class PooledTIMMBackbone(TIMMBackbone):
         torch.Size([2, 64, 1, 1])
     """
 
-    timm_model: nn.Module
-
     def __init__(
         self,
         model_name: str,
@@ -49,10 +47,11 @@ class PooledTIMMBackbone(TIMMBackbone):
         # MMPretrain's own network, which has lost its pooling, takes no time there.
         with torch.device('meta'):
             super().__init__(model_name, in_channels=in_channels, init_cfg=init_cfg, **kwargs)
-        self.timm_model = timm.create_model(
+        network: Any = timm.create_model(
             model_name, pretrained=pretrained, checkpoint_path=checkpoint_path, in_chans=in_channels, **kwargs
         )
-        self.timm_model.reset_classifier(0)
+        network.reset_classifier(0)
+        self.timm_model = network
         # As MMPretrain says that weights are there.
         self._is_init = bool(pretrained or checkpoint_path)
 

@@ -65,7 +65,10 @@ def test_a_model_has_the_published_initial_values(name):
 
 def test_another_number_of_labels_and_other_settings():
     model = kmcl_mm.get_model(
-        'kmcl_tresnet_m_voc07', num_classes=3, head=dict(thr=None, topk=2), backbone=dict(model_name='tresnet_l')
+        'kmcl_tresnet_m_voc07',
+        num_classes=3,
+        head=dict(in_channels=2432, thr=None, topk=2),
+        backbone=dict(model_name='tresnet_l'),
     )
     assert (model.head.num_classes, model.head.thr, model.head.topk) == (3, None, 2)
     assert model.head.logits.weight.shape == (3, 128) and model.head.variance.weight.shape == (3 * 128, 128)
