@@ -46,9 +46,9 @@ def check_images(split: Split, facts: dict[str, ImageFacts]) -> list[Finding]:
     black = [path for path in split.paths if NEARLY_BLACK in facts[path].oddities]
     if len(black) > _MAX_BLACK * split.num_images:
         message = (
-            f'{len(black)} of {split.num_images} images reach the network nearly black, such as {black[0]} (colour '
-            f'mode {facts[black[0]].mode}). If they have more than 8 bits a channel, give their LoadCheckedImage a '
-            "window, such as train_pipeline(224, window='bit_depth')."
+            f'{len(black)} of {split.num_images} images have more than 8 bits a channel and reach the network nearly '
+            f'black, such as {black[0]}. Give their LoadCheckedImage a window, such as '
+            "train_pipeline(224, window='bit_depth')."
         )
         findings.append(Finding('error', split.name, message))
     shapes = _check_shapes(split, facts)

@@ -31,8 +31,8 @@ _WITH_TRANSPARENCY = ('RGBA', 'LA', 'PA', 'P')
 _TINY = 32
 _EXTREME_RATIO = 5
 _ONE_COLOUR = 1.0
-# Grey values of 256: the highest of a nearly black image, and the range of one without contrast.
-_DARK, _FEW_VALUES = 32, 16
+# Grey values of 256: the highest of an image that loses its highest bits, and the range of one without contrast.
+_DARK, _FEW_VALUES = 64, 16
 NEARLY_BLACK = 'nearly black as the network gets them'
 
 
@@ -162,18 +162,24 @@ def _inspect_chunk(images: Sequence[tuple[str, LoadImageFromFile]]) -> list[Imag
 
 def _oddities(width: int, height: int, mode: str, orientation: int, grey: np.ndarray, content: bytes) -> list[str]:
     short, long = sorted((width, height))
-    lowest, highest = float(grey.min()), float(grey.max())
+    is_black = grey.max() < _DARK and _has_more_than_8_bits(content)
+    few_values = float(grey.max()) - float(grey.min()) < _FEW_VALUES
     found = {
         f'smaller than {_TINY} pixels': short < _TINY,
         f'longer than {_EXTREME_RATIO} to 1': long > _EXTREME_RATIO * short,
         f'colour mode {mode}': mode not in _USUAL_MODES,
         'turned by its EXIF orientation': orientation != 1,
         'of one colour': grey.std() < _ONE_COLOUR,
-        NEARLY_BLACK: 0 < highest < _DARK,
-        f'in less than {_FEW_VALUES} of 256 grey values': highest >= _DARK and highest - lowest < _FEW_VALUES,
+        NEARLY_BLACK: is_black,
+        f'in less than {_FEW_VALUES} of 256 grey values': not is_black and _ONE_COLOUR <= grey.std() and few_values,
         'with colours under full transparency, which the network sees': _has_hidden_colours(mode, content),
     }
     return [oddity for oddity, is_there in found.items() if is_there]
+
+
+def _has_more_than_8_bits(content: bytes) -> bool:
+    stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    return stored is not None and stored.dtype != np.uint8
 
 
 def _has_hidden_colours(mode: str, content: bytes) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -419,3 +420,13 @@ def voc_config(root):
     return make_config(
         *(dict(type='VOCMultiLabel', data_root=str(root), metainfo=metainfo, **split) for split in splits)
     )
+
+
+def test_images_that_reach_the_network_nearly_black(root):
+    """As radiographs are exported; with the window that the message names nothing is wrong."""
+    for number, path in enumerate(sorted((root / 'train').iterdir())):
+        Image.fromarray(draw_scene(number)[..., 0].astype(np.uint16) * 16).save(path, 'PNG')
+    split, message = only_error(config_of(root))
+    assert split == 'train' and '80 of 80 images have more than 8 bits' in message and "window='bit_depth'" in message
+    windowed = json_dataset(root, 'train', pipeline=[dict(type='LoadCheckedImage', window='bit_depth')])
+    assert not [found for found in findings(make_config(windowed, json_dataset(root, 'val'))) if found[0] == 'error']

@@ -98,8 +98,13 @@ def test_what_the_network_gets_of_deep_images_is_what_is_checked(tmp_path, name,
 
 def test_8_bit_values_in_16_bits_are_black(tmp_path):
     path = deep(tmp_path / '8.png', 1)
-    assert 'of one colour' in inspect_image(path).oddities
-    assert 'of one colour' not in inspect_image(path, window='bit_depth').oddities
+    assert {'of one colour', 'nearly black as the network gets them'} <= set(inspect_image(path).oddities)
+    assert inspect_image(path, window='bit_depth').oddities == ('colour mode I;16',)
+
+
+def test_a_dark_photograph_has_little_contrast(tmp_path):
+    grey = (draw_scene(0)[..., 0] / 255 * 12).astype(np.uint8)
+    assert inspect_image(save(tmp_path / 'dark.png', grey)).oddities == ('in less than 16 of 256 grey values',)
 
 
 def test_an_image_without_contrast(tmp_path):
