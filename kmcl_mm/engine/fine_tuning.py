@@ -60,6 +60,8 @@ def start_from(
         for is_kept, what in rows.items():
             names = [name for name in classes or () if (name in kept) is is_kept]
             sentences.append(f'labels of the head {what}: {listed(names) or "none"}')
+    elif trained is None and classes is not None and len(initial) < len(head):
+        sentences.append('the labels of its head are not named, and taken in their order')
     if initial:
         sentences.append(f'weights of the head that start anew: {listed(initial)}')
     return Start(fitting, '; '.join(sentences))

@@ -67,7 +67,10 @@ def test_rows_of_new_labels_start_anew(head):
 def test_of_the_same_labels_all_is_taken(head, names):
     former = Classifier(head, 3)
     tensors, summary = start_from(Classifier(head, 3), former.state_dict(), *names)
-    assert summary == '' and all(tensors[name].equal(value) for name, value in former.state_dict().items())
+    unnamed = 'the labels of its head are not named, and taken in their order'
+    assert summary == (unnamed if names[0] is None else '') and all(
+        tensors[name].equal(value) for name, value in former.state_dict().items()
+    )
 
 
 def test_without_names_a_head_of_another_size_starts_anew():
