@@ -80,11 +80,14 @@ def get_model(
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep MMEngine from logging a line about each weight."""
+    """Keep MMEngine from logging a line about each weight, also into the file of a former training."""
     logger = MMLogger.get_current_instance()
-    level = logger.level
+    level, handlers = logger.level, logger.handlers
     logger.setLevel(logging.WARNING)
+    # MMEngine writes into files past the level.
+    logger.handlers = []
     try:
         yield
     finally:
         logger.setLevel(level)
+        logger.handlers = handlers

@@ -3,6 +3,7 @@ import copy
 import mmpretrain
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 import kmcl_mm
 from kmcl_mm.conversion import convert, weights_in
@@ -144,3 +145,15 @@ def test_weights_of_another_model_are_refused(model, write):
         kmcl_mm.get_model(DIGITS, pretrained=write(dict(state_dict=state_dict)))
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         kmcl_mm.get_model(DIGITS, pretrained='nowhere.pth')
+
+
+def test_the_log_of_a_former_training_is_left_alone(tmp_path, monkeypatch):
+    """Also where a server has closed its file, as logging's dictConfig does with all."""
+    logger = MMLogger('former', log_file=str(tmp_path / 'former.log'))
+    monkeypatch.setattr(MMLogger, 'get_current_instance', lambda: logger)
+    kmcl_mm.get_model(DIGITS)
+    assert (tmp_path / 'former.log').read_text() == ''
+    for handler in logger.handlers:
+        handler.close()
+    kmcl_mm.get_model(DIGITS)
+    assert len(logger.handlers) == 2
