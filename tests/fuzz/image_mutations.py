@@ -75,7 +75,7 @@ def save_with_more_bits(content: bytes, generator: Generator) -> bytes:
 
 def save_in_a_format_of_pillow(content: bytes, generator: Generator) -> bytes:
     """One that OpenCV does not decode."""
-    return _save(Image.open(io.BytesIO(content)), choose(('TGA', 'PCX', 'ICO', 'DDS'), generator))
+    return _save(Image.open(io.BytesIO(content)), choose(('TGA', 'PCX', 'QOI', 'ICO', 'DDS'), generator))
 
 
 def cut_the_end_of_a_png(content: bytes, generator: Generator) -> bytes:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from ...errors import listed
 from .findings import Finding
-from .image_facts import NEARLY_BLACK, ImageFacts
+from .image_facts import LOST_CONTRAST, ImageFacts
 from .splits import Split
 
 # Above this share of images with another shape than annotated, the annotations belong to other images.
 _MAX_OTHER_SHAPES = 0.1
-# Above this share of nearly black images, their loading is wrong.
-_MAX_BLACK = 0.1
+# Above this share of images that have lost their contrast, their loading is wrong.
+_MAX_LOST = 0.1
 _MOST = 0.9
 # Rounding to whole pixels when a copy is reduced, in pixels and as a share of the side.
 _ROUNDING_PIXELS, _ROUNDING_SHARE = 1, 0.01
@@ -43,12 +43,12 @@ def check_images(split: Split, facts: dict[str, ImageFacts]) -> list[Finding]:
         example = next(path for path in split.paths if facts[path].oddities)
         message = f'{number} of {split.num_images} images are odd: {kinds}; such as {example}. images.csv lists them.'
         findings.append(Finding('warning', split.name, message))
-    black = [path for path in split.paths if NEARLY_BLACK in facts[path].oddities]
-    if len(black) > _MAX_BLACK * split.num_images:
+    lost = [path for path in split.paths if LOST_CONTRAST in facts[path].oddities]
+    if len(lost) > _MAX_LOST * split.num_images:
         message = (
-            f'{len(black)} of {split.num_images} images have more than 8 bits a channel and reach the network nearly '
-            f'black, such as {black[0]}. Give their LoadCheckedImage a window, such as '
-            "train_pipeline(224, window='bit_depth')."
+            f'{len(lost)} of {split.num_images} images have more than 8 bits a channel and reach the network nearly '
+            f'without contrast, such as {lost[0]}. Set window of their LoadCheckedImage to the values that matter: '
+            'train_pipeline(224, window=(0, 4095)).'
         )
         findings.append(Finding('error', split.name, message))
     shapes = _check_shapes(split, facts)

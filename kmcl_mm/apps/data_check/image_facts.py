@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 
 from ...checks import check_at_least
 from ...datasets.transforms.jpeg import is_cut_short, is_jpeg
+from ...datasets.transforms.loading import as_stored, loses_contrast
 from ...errors import is_missing_file
 
 THUMBNAIL_SIZE = 32
@@ -31,9 +33,9 @@ _WITH_TRANSPARENCY = ('RGBA', 'LA', 'PA', 'P')
 _TINY = 32
 _EXTREME_RATIO = 5
 _ONE_COLOUR = 1.0
-# Grey values of 256: the highest of an image that loses its highest bits, and the range of one without contrast.
-_DARK, _FEW_VALUES = 64, 16
-NEARLY_BLACK = 'nearly black as the network gets them'
+# Ranges of grey values of 256: that of an image without contrast, and one that no image without contrast reaches.
+_FEW_VALUES, _MANY_VALUES = 16, 64
+LOST_CONTRAST = 'nearly without contrast as the network gets them'
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,12 @@ def inspect_image(path: str, load: LoadImageFromFile) -> ImageFacts:
     if results is None or (is_jpeg(content) and is_cut_short(content)):
         problem = 'cannot be decoded' if results is None else 'ends before its end marker'
         return ImageFacts(problem, (), *header[:3], digest=digest)
-    pixels = np.asarray(results['img'])
-    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
+    grey = _grey(np.asarray(results['img']))
     thumbnail = cv2.resize(grey, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
     width, height, mode, orientation = header if header[0] else (*results['ori_shape'][::-1], 'unknown', 1)
     return ImageFacts(
         problem=None,
-        oddities=tuple(_oddities(width, height, mode, orientation, grey, content)),
+        oddities=tuple(_oddities(width, height, mode, orientation, grey, content, getattr(load, 'window', None))),
         width=width,
         height=height,
         mode=mode,
@@ -147,7 +148,9 @@ def _header(content: bytes) -> tuple[int, int, str, int]:
     """Width and height as stored, Pillow's colour mode, and EXIF orientation; zeros where Pillow knows nothing."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return *image.size, image.mode, image.getexif().get(_ORIENTATION_TAG, 1)
+            # That of a PNG would decode the image.
+            exif = Image.Image.getexif(image)
+            return *image.size, image.mode, exif.get(_ORIENTATION_TAG, 1)
     except Exception:  # Pillow raises nearly everything on damaged files.
         return 0, 0, '', 1
 
@@ -160,33 +163,45 @@ def _inspect_chunk(images: Sequence[tuple[str, LoadImageFromFile]]) -> list[Imag
     return [inspect_image(*image) for image in images]
 
 
-def _oddities(width: int, height: int, mode: str, orientation: int, grey: np.ndarray, content: bytes) -> list[str]:
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """Grey values (H, W) from 0 to 255, uint8 or float32; values of other than 8 bits are stretched to this range."""
+    if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    grey = pixels[..., :3].mean(axis=2, dtype=np.float32) if pixels.ndim == 3 else pixels.astype(np.float32)
+    is_of_8_bits = pixels.dtype == np.uint8 or (pixels.dtype == np.float32 and 1 < grey.max() <= 255)
+    return grey if is_of_8_bits else np.asarray(cv2.normalize(grey, grey, 0, 255, cv2.NORM_MINMAX))
+
+
+def _oddities(
+    width: int, height: int, mode: str, orientation: int, grey: np.ndarray, content: bytes, window: Any
+) -> list[str]:
     short, long = sorted((width, height))
-    is_black = grey.max() < _DARK and _has_more_than_8_bits(content)
-    few_values = float(grey.max()) - float(grey.min()) < _FEW_VALUES
+    is_plain, values = grey.std() < _ONE_COLOUR, np.ptp(grey)
+    is_lost = values < _MANY_VALUES and _loses_contrast(grey, content, window)
     found = {
         f'smaller than {_TINY} pixels': short < _TINY,
         f'longer than {_EXTREME_RATIO} to 1': long > _EXTREME_RATIO * short,
         f'colour mode {mode}': mode not in _USUAL_MODES,
         'turned by its EXIF orientation': orientation != 1,
-        'of one colour': grey.std() < _ONE_COLOUR,
-        NEARLY_BLACK: is_black,
-        f'in less than {_FEW_VALUES} of 256 grey values': not is_black and _ONE_COLOUR <= grey.std() and few_values,
+        'of one colour': is_plain,
+        LOST_CONTRAST: is_lost,
+        f'in less than {_FEW_VALUES} of 256 grey values': values < _FEW_VALUES and not is_plain and not is_lost,
         'with colours under full transparency, which the network sees': _has_hidden_colours(mode, content),
     }
     return [oddity for oddity, is_there in found.items() if is_there]
 
 
-def _has_more_than_8_bits(content: bytes) -> bool:
-    stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    return stored is not None and stored.dtype != np.uint8
+def _loses_contrast(grey: np.ndarray, content: bytes, window: Any) -> bool:
+    stored = as_stored(content)
+    return stored is not None and loses_contrast(grey, stored, window)
 
 
 def _has_hidden_colours(mode: str, content: bytes) -> bool:
     """Whether pixels that are fully transparent differ from each other."""
     if mode not in _WITH_TRANSPARENCY:
         return False
-    with Image.open(io.BytesIO(content)) as image:
-        pixels = np.asarray(image.convert('RGBA'))
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.shape[2:] != (4,):
+        return False
     hidden = pixels[pixels[..., 3] == 0][:, :3]
     return bool(len(hidden)) and bool((hidden != hidden[0]).any())

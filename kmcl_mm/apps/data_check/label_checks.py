@@ -1,5 +1,6 @@
 """Checks of the labels of a split, and of labels between splits."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,7 +78,7 @@ def _check_alone(split: Split, counts: LabelCounts) -> list[Finding]:
         else:
             message += ' Number the labels from 0 in the order of the class names.'
         findings.append(Finding('error', split.name, message))
-    twice = sorted({name for name in split.classes if split.classes.count(name) > 1})
+    twice = sorted(name for name, times in Counter(split.classes).items() if times > 1)
     if twice:
         findings.append(
             Finding(

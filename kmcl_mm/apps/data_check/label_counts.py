@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from .splits import Split
 
@@ -49,24 +50,23 @@ def count_labels(split: Split) -> LabelCounts:
     Returns:
         The counts.
     """
-    present, unjudged = (_one_hot(indices, len(split.classes)) for indices in (split.labels, split.unjudged))
+    present, unjudged = (_multi_hot(indices, len(split.classes)) for indices in (split.labels, split.unjudged))
     per_image = np.array([len(indices) for indices in split.labels])
-    without = (per_image == 0) & ~unjudged.any(axis=1)
-    # float32 is exact up to 16.7 million images, and fast.
-    together = (present.T.astype(np.float32) @ present.astype(np.float32)).astype(np.int32)
+    without = (per_image == 0) & (np.diff(unjudged.indptr) == 0)
+    together = (present.T @ present).toarray()
     return LabelCounts(
         num_images=split.num_images,
-        positives=present.sum(axis=0),
-        judged=split.num_images - unjudged.sum(axis=0),
+        positives=together.diagonal(),
+        judged=split.num_images - np.bincount(unjudged.indices, minlength=len(split.classes)),
         together=together,
         labels_per_image=per_image,
         without_label=int(without.sum()),
     )
 
 
-def _one_hot(indices_of_images: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
-    """Bools (N, K)."""
-    matrix = np.zeros((len(indices_of_images), num_classes), dtype=bool)
-    for row, indices in zip(matrix, indices_of_images):
-        row[indices[(indices >= 0) & (indices < num_classes)]] = True
-    return matrix
+def _multi_hot(indices_of_images: Sequence[np.ndarray], num_classes: int) -> csr_matrix:
+    """1 for each label of each image (N, K)."""
+    valid = [indices[(indices >= 0) & (indices < num_classes)] for indices in indices_of_images]
+    starts = np.cumsum([0, *map(len, valid)])
+    columns = np.concatenate([np.empty(0, np.int64), *valid])
+    return csr_matrix((np.ones(len(columns), np.int32), columns, starts), (len(valid), num_classes))

@@ -20,9 +20,9 @@ from . import jpeg
 # How many times smaller a JPEG can be decoded, the most first.
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 
-# Below this highest value the highest 8 bits of 10, 12 or 14 bits in 16 are all that is left of them.
-_DARK = 64
-_BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 32)
+# Of 256 grey values: the highest of 14 bits in 16, and the range of an image without contrast.
+_DARK, _FEW_VALUES = 64, 16
+_BIT_DEPTHS = (8, 10, 12, 14, 16)
 # PIL's names of formats that OpenCV decodes: such a file that it does not decode is broken.
 _DECODED = ('BMP', 'GIF', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
@@ -37,15 +37,15 @@ class LoadCheckedImage(LoadImageFromFile):
 
     Networks take 8 bits a channel. OpenCV keeps the highest 8 of 16 bits, so that 12-bit values, as radiographs and
     satellite images have, come out nearly black: at most 15 of 255. Then a warning says so, once in each process. Give
-    a ``window`` for such files.
+    a ``window`` for such files. Floating-point numbers, signed ones and those of 32 bits are refused without one.
 
     Args:
         min_size: If a JPEG's shorter side is at least two, four or eight times this many pixels, it is decoded at
             1/2, 1/4 or 1/8 of its size: faster, and never smaller than ``min_size``. The result is close to averages
             over squares of 2, 4 or 8 pixels of the full image. None decodes in full, as all other formats are.
         window: What of the values of images with more than 8 bits a channel becomes 0 to 255: the two values, such as
-            (0, 4095), or 'bit_depth', 0 to the highest value of the smallest bit depth (8, 10, 12, 14, 16, 24 or 32)
-            that holds the image. Images of floating-point numbers, or with values below 0, need two values.
+            (0, 4095), or 'bit_depth', 0 to the highest value of the smallest bit depth (8, 10, 12, 14, 16 or more) that
+            holds the image. Images of floating-point numbers, or with values below 0, need two values.
         **kwargs: MMCV's arguments: ``color_type``, ``imdecode_backend``, ``backend_args`` and so on.
 
     Raises:
@@ -165,28 +165,32 @@ class LoadCheckedImage(LoadImageFromFile):
     def _decode_other(self, content: bytes, path: str) -> np.ndarray:
         """The image of another format than JPEG, which may have more than 8 bits a channel."""
         kind = _format(content)
+        if self._is_plain:
+            stored = as_stored(content)
+            img = stored if stored is None else self._to_8_bits(stored, content, path)
+        else:
+            img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+        return img if img is not None else _refuse_format(kind)
+
+    def _to_8_bits(self, stored: np.ndarray, content: bytes, path: str) -> np.ndarray:
+        """An image in the type of its file as (H, W, 3), uint8."""
+        if stored.dtype == np.uint8:
+            return _with_three_channels(stored)
         if self.window is not None:
-            img = _as_stored(content)
-            return _stretched(img, self.window) if img is not None else _refuse_format(kind)
-        img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
-        if not self._is_plain:
-            return img if img is not None else _refuse_format(kind)
-        if img is None:
-            stored = _as_stored(content)
-            if stored is None:
-                _refuse_format(kind)
+            img = _with_three_channels(_stretched(stored, self.window))
+        elif stored.dtype == np.uint16:
+            img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+        else:
             raise ValueError(f'it holds {stored.dtype} numbers: set window=(lowest, highest) of LoadCheckedImage')
-        if img.max() < _DARK and not self._has_warned:
-            stored = _as_stored(content)
-            if stored is not None and stored.dtype != np.uint8:
-                self._has_warned = True
-                print_log(
-                    f'{path} reaches the network nearly black, with at most {img.max()} of 255: its values are at most '
-                    f'{stored.max()} of {np.iinfo(stored.dtype).max}. Set window of LoadCheckedImage, such as '
-                    "train_pipeline(224, window='bit_depth'). Other images may be like it.",
-                    logger='current',
-                    level=logging.WARNING,
-                )
+        if not self._has_warned and loses_contrast(img, stored, self.window):
+            self._has_warned = True
+            print_log(
+                f'{path} reaches the network nearly without contrast: its values {stored.min()} to {stored.max()} '
+                f'become {img.min()} to {img.max()} of 255. Set window of LoadCheckedImage to the values that matter: '
+                'train_pipeline(224, window=(0, 4095)). Other images may be like it.',
+                logger='current',
+                level=logging.WARNING,
+            )
         return img
 
     def _is_enough(self, size: tuple[int, int] | None, factor: int) -> bool:
@@ -225,18 +229,44 @@ def _refuse_format(kind: str) -> NoReturn:
     raise ValueError(f'OpenCV does not decode the format {kind}: convert it to PNG')
 
 
-def _as_stored(content: bytes) -> np.ndarray | None:
-    """The image (H, W) or (H, W, 3) in BGR, in the type of its file, turned as its EXIF orientation demands."""
+def as_stored(content: bytes) -> np.ndarray | None:
+    """Decode an image in the type of its file.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        The image (H, W) or (H, W, 3) in BGR, turned as its EXIF orientation demands; None if it cannot be decoded.
+    """
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
 
 
-def _stretched(img: np.ndarray, window: str | tuple[float, float]) -> np.ndarray:
-    """An image (H, W) or (H, W, 3) as (H, W, 3), uint8."""
-    if img.dtype != np.uint8:
-        low, high = _bit_depth(img) if isinstance(window, str) else window
-        scaled = (np.nan_to_num(img.astype(np.float32), nan=low) - low) * (255 / (high - low))
-        img = scaled.clip(0, 255).round().astype(np.uint8)
+def loses_contrast(img: np.ndarray, stored: np.ndarray, window: str | tuple[float, float] | None) -> bool:
+    """Tell whether little is left of an image of more than 8 bits.
+
+    That is less than 16 of 256 grey values or, without a window, only values below 64.
+
+    Args:
+        img: What the network gets (H, W) or (H, W, 3), from 0 to 255.
+        stored: The image of the file (H, W) or (H, W, 3).
+        window: The setting of :class:`LoadCheckedImage`. Within a window an image may be dark.
+
+    Returns:
+        Whether little is left of it; not of an image of one value.
+    """
+    is_dark = window is None and img.max() < _DARK
+    return stored.dtype != np.uint8 and np.ptp(stored) > 0 and bool(is_dark or np.ptp(img) < _FEW_VALUES)
+
+
+def _with_three_channels(img: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(img, cv2.COLOR_GRAY2BGR) if img.ndim == 2 else img
+
+
+def _stretched(img: np.ndarray, window: str | tuple[float, float]) -> np.ndarray:
+    """An image in uint8."""
+    low, high = _bit_depth(img) if isinstance(window, str) else window
+    scaled = (np.nan_to_num(img.astype(np.float32), nan=low) - low) * (255 / (high - low))
+    return scaled.clip(0, 255).round().astype(np.uint8)
 
 
 def _bit_depth(img: np.ndarray) -> tuple[int, int]:
@@ -245,4 +275,4 @@ def _bit_depth(img: np.ndarray) -> tuple[int, int]:
         what = f'{img.dtype} numbers' if img.dtype.kind == 'f' else 'values below 0'
         raise ValueError(f'it holds {what}: set window=(lowest, highest) of LoadCheckedImage')
     highest = int(img.max())
-    return 0, next(2**bits - 1 for bits in _BIT_DEPTHS if highest < 2**bits)
+    return 0, 2 ** next((bits for bits in _BIT_DEPTHS if highest < 2**bits), highest.bit_length()) - 1

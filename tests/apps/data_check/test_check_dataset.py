@@ -422,11 +422,11 @@ def voc_config(root):
     )
 
 
-def test_images_that_reach_the_network_nearly_black(root):
+def test_images_that_reach_the_network_without_contrast(root):
     """As radiographs are exported; with the window that the message names nothing is wrong."""
     for number, path in enumerate(sorted((root / 'train').iterdir())):
         Image.fromarray(draw_scene(number)[..., 0].astype(np.uint16) * 16).save(path, 'PNG')
     split, message = only_error(config_of(root))
-    assert split == 'train' and '80 of 80 images have more than 8 bits' in message and "window='bit_depth'" in message
-    windowed = json_dataset(root, 'train', pipeline=[dict(type='LoadCheckedImage', window='bit_depth')])
+    assert split == 'train' and '80 of 80 images have more than 8 bits' in message and 'window=(0, 4095)' in message
+    windowed = json_dataset(root, 'train', pipeline=[dict(type='LoadCheckedImage', window=(0, 4095))])
     assert not [found for found in findings(make_config(windowed, json_dataset(root, 'val'))) if found[0] == 'error']

@@ -2,10 +2,12 @@ import io
 
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import LocalBackend
 from PIL import Image
 
 from kmcl_mm.apps.data_check import image_facts
+from kmcl_mm.apps.data_check.image_facts import LOST_CONTRAST
 from kmcl_mm.datasets.transforms import LoadCheckedImage
 from kmcl_mm.errors import UnreadableImageError
 from tests.apps.data_check.drawn import draw_scene
@@ -89,16 +91,42 @@ def deep(path, factor, dtype=np.uint16):
 @pytest.mark.parametrize('name, factor, dtype', [('12.png', 16, np.uint16), ('10.tif', 4, np.uint16)])
 def test_what_the_network_gets_of_deep_images_is_what_is_checked(tmp_path, name, factor, dtype):
     path = deep(tmp_path / name, factor, dtype)
-    assert 'nearly black as the network gets them' in inspect_image(path).oddities
+    assert LOST_CONTRAST in inspect_image(path).oddities
     stretched = inspect_image(path, window='bit_depth')
     assert stretched.oddities == ('colour mode I;16',)
     plain = inspect_image(save(tmp_path / 'plain.png', draw_scene(0)[..., 0]))
     np.testing.assert_allclose(stretched.thumbnail.astype(int), plain.thumbnail.astype(int), atol=2)
 
 
+def test_16_bits_of_which_little_is_left(tmp_path):
+    """Hounsfield units above 32768, as some exports of CT have them."""
+    values = (32768 + draw_scene(0)[..., 0] * 8.0).astype(np.uint16)
+    path = save(tmp_path / 'ct.png', values)
+    assert LOST_CONTRAST in inspect_image(path).oddities
+    assert inspect_image(path, window=(32768, 34815)).oddities == ('colour mode I;16',)
+
+
+@pytest.mark.parametrize('color_type', ['unchanged', 'grayscale'])
+@pytest.mark.parametrize('imdecode_backend', ['cv2', 'pillow'])
+@pytest.mark.parametrize('name', ['grey_alpha.png', 'bits.png', 'numbers.tif', 'alpha.png'])
+def test_images_of_any_channels_and_numbers(tmp_path, name, imdecode_backend, color_type):
+    grey = draw_scene(0)[..., 0]
+    modes = {'grey_alpha.png': 'LA', 'bits.png': '1', 'numbers.tif': 'I', 'alpha.png': 'RGBA'}
+    path = save(tmp_path / name, Image.fromarray(grey).convert(modes[name]))
+    load = LoadImageFromFile(color_type=color_type, imdecode_backend=imdecode_backend)
+    facts = image_facts.inspect_image(path, load)
+    if facts.problem:
+        with pytest.raises(AssertionError, match='failed to load image'):
+            load(dict(img_path=path))
+    else:
+        assert (
+            np.corrcoef(facts.thumbnail.ravel(), inspect_image(path, window='bit_depth').thumbnail.ravel())[0, 1] > 0.9
+        )
+
+
 def test_8_bit_values_in_16_bits_are_black(tmp_path):
     path = deep(tmp_path / '8.png', 1)
-    assert {'of one colour', 'nearly black as the network gets them'} <= set(inspect_image(path).oddities)
+    assert {'of one colour', LOST_CONTRAST} <= set(inspect_image(path).oddities)
     assert inspect_image(path, window='bit_depth').oddities == ('colour mode I;16',)
 
 
@@ -193,6 +221,6 @@ def test_a_memory_that_is_full_is_not_a_broken_image(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr('mmcv.imfrombytes', fail)
+    monkeypatch.setattr('cv2.imdecode', fail)
     with pytest.raises(MemoryError):
         inspect_image(path)

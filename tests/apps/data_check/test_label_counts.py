@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 
 from kmcl_mm.apps.data_check.label_counts import count_labels
@@ -28,3 +30,16 @@ def test_together():
     assert counts.together.tolist() == pairs
     assert counts.conditional[0].tolist() == [1, 1, 0.5, 0]
     assert np.isnan(counts.conditional[3]).all()
+
+
+def test_the_memory_is_that_of_the_pairs_of_labels():
+    num_images, num_classes = 10_000, 500
+    labels = [np.array([image % num_classes]) for image in range(num_images)]
+    none = [np.empty(0, int)] * num_images
+    many = Split('train', tuple(map(str, range(num_classes))), labels, none, [], None, [None] * num_images)
+    tracemalloc.start()
+    counts = count_labels(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (counts.together == 20 * np.eye(num_classes)).all()
+    assert peak < 4 * counts.together.nbytes < 4 * num_images * num_classes

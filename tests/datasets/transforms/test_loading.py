@@ -130,7 +130,7 @@ def test_too_many_open_files(tmp_path):
 @pytest.mark.parametrize('error', [MemoryError(), no_memory()], ids=repr)
 def test_no_memory_to_decode_is_no_broken_image(tmp_path, monkeypatch, error):
     path = save(tmp_path / 'image.png', photo())
-    monkeypatch.setattr('mmcv.imfrombytes', raising(error))
+    monkeypatch.setattr('cv2.imdecode', raising(error))
     with pytest.raises(MemoryError):
         load(path)
 
@@ -163,7 +163,7 @@ def test_a_missing_file_is_a_broken_image(tmp_path, monkeypatch, error):
 )
 def test_what_a_decoder_raises_is_about_the_image(tmp_path, monkeypatch, error):
     path = save(tmp_path / 'image.png', photo())
-    monkeypatch.setattr('mmcv.imfrombytes', raising(error))
+    monkeypatch.setattr('cv2.imdecode', raising(error))
     with pytest.raises(UnreadableImageError, match='image.png to be an image'):
         load(path)
 
@@ -298,7 +298,7 @@ def test_a_jpeg_that_claims_more_pixels_than_its_bytes_can_hold(tmp_path, monkey
     start = content.find(b'\xff\xc0') + 5
     content[start : start + 4] = (32000).to_bytes(2, 'big') * 2
     (tmp_path / 'image.jpg').write_bytes(content)
-    monkeypatch.setattr('mmcv.imfrombytes', lambda *_, **__: pytest.fail('it was decoded'))
+    monkeypatch.setattr('cv2.imdecode', lambda *_, **__: pytest.fail('it was decoded'))
     with pytest.raises(ValueError, match='image.jpg.*claims 32000 x 32000 pixels, more than its bytes can hold'):
         load(tmp_path / 'image.jpg', min_size=min_size)
 
@@ -314,7 +314,7 @@ def test_a_plain_jpeg_is_no_bomb(tmp_path):
 def test_a_bomb_of_another_format(tmp_path, monkeypatch):
     """400 million pixels of one colour, in 50 kB."""
     Image.new('1', (20000, 20000)).save(tmp_path / 'image.png')
-    monkeypatch.setattr('mmcv.imfrombytes', lambda *_, **__: pytest.fail('it was decoded'))
+    monkeypatch.setattr('cv2.imdecode', lambda *_, **__: pytest.fail('it was decoded'))
     with pytest.raises(ValueError, match='image.png.*exceeds limit of'):
         load(tmp_path / 'image.png')
 
@@ -354,11 +354,18 @@ def test_a_window_gives_the_network_the_whole_range(tmp_path, name, values, wind
     assert np.abs(img - 255 * RAMP[..., None]).max() <= 1
 
 
-@pytest.mark.parametrize('dtype, low', [(np.float32, -0.5), (np.int32, -1000)])
+def test_a_bit_depth_of_32_bits(tmp_path):
+    values = np.round(RAMP * 250_000).astype(np.int32)
+    Image.fromarray(values).save(tmp_path / 'some.tif')
+    assert load(tmp_path / 'some.tif', window='bit_depth')['img'].max() == round(255 * 250_000 / (2**18 - 1))
+    with pytest.raises(UnreadableImageError, match='it holds int32 numbers: set window='):
+        load(tmp_path / 'some.tif')
+
+
+@pytest.mark.parametrize('dtype, low', [(np.float32, -0.5), (np.int32, -1000), (np.int16, -1000)])
 def test_numbers_without_a_bit_depth_need_two_values(tmp_path, dtype, low):
     values = (low + RAMP * -low * 2).astype(dtype)
-    path = tmp_path / 'some.tif'
-    Image.fromarray(values).save(path)
+    path = deep(tmp_path / 'some.tif', values)
     for settings in ({}, dict(window='bit_depth')):
         with pytest.raises(UnreadableImageError, match=r'it holds .*: set window=\(lowest, highest\)'):
             load(path, **settings)
@@ -372,30 +379,48 @@ def test_values_outside_the_window_and_none_are_its_ends(tmp_path):
     assert load(tmp_path / 'some.tif', window=(0, 10))['img'][0, :, 0].tolist() == [0, 0, 128, 255, 0]
 
 
+EIGHT_BITS = ('grey.png', 'colour.png', 'colour.bmp', 'alpha.png', 'palette.png', 'palette.gif', 'alpha.webp')
+EIGHT_BITS += ('print.tif', 'bits.tif', 'grey.jp2', 'colour.ppm')
+
+
 @pytest.mark.parametrize('window', [None, 'bit_depth', (0, 4095)])
-@pytest.mark.parametrize('name', ['grey.png', 'colour.png', 'colour.jpg', 'colour.bmp', 'alpha.png', 'palette.png'])
+@pytest.mark.parametrize('name', [*EIGHT_BITS, 'colour.jpg'])
 def test_images_of_8_bits_are_loaded_as_without_a_window(tmp_path, name, window):
-    kind = dict(grey='L', alpha='RGBA', palette='P').get(name.split('.')[0], 'RGB')
+    kind = dict(grey='L', alpha='RGBA', palette='P', print='CMYK', bits='1').get(name.split('.')[0], 'RGB')
     Image.fromarray(photo()[..., ::-1]).convert(kind).save(tmp_path / name)
     assert np.array_equal(load(tmp_path / name, window=window)['img'], cv2.imread(str(tmp_path / name)))
 
 
-def test_nearly_black_images_are_said_once(tmp_path):
-    paths = [deep(tmp_path / f'{number}.png', np.full((9, 9), 4000, np.uint16)) for number in range(2)]
+@pytest.mark.parametrize(
+    'values, becomes',
+    [(RAMP * 4000, '0 to 4000 become 0 to 15'), (32768 + RAMP * 2000, '32768 to 34768 become 128 to 135')],
+)
+def test_images_that_lose_their_contrast_are_said_once(tmp_path, values, becomes):
+    paths = [deep(tmp_path / f'{number}.png', values.astype(np.uint16)) for number in range(2)]
     transform = TRANSFORMS.build(dict(type='LoadCheckedImage'))
     with patch('kmcl_mm.datasets.transforms.loading.print_log') as log:
         for path in paths:
             # As MMPretrain loads it.
             assert np.array_equal(transform(dict(img_path=str(path)))['img'], cv2.imread(str(path)))
     ((message,), _) = log.call_args
-    assert log.call_count == 1 and str(paths[0]) in message and 'at most 15 of 255' in message and 'window' in message
+    assert log.call_count == 1 and str(paths[0]) in message and f'{becomes} of 255. Set window' in message
 
 
-@pytest.mark.parametrize('values', [np.full((9, 9), 60000, np.uint16), np.full((9, 9), 3, np.uint8)])
-def test_other_images_are_not(tmp_path, values):
+@pytest.mark.parametrize(
+    'values, window, is_said',
+    [
+        (np.zeros((9, 9), np.uint16), None, False),
+        (np.full((9, 9), 60000, np.uint16), None, False),
+        (np.eye(9, dtype=np.uint8), None, False),
+        ((RAMP * 60000).astype(np.uint16), None, False),
+        ((RAMP * 800).astype(np.uint16), (0, 4095), False),
+        ((RAMP * 800).astype(np.uint16), (0, 65535), True),
+    ],
+)
+def test_which_images_lose_their_contrast(tmp_path, values, window, is_said):
     with patch('kmcl_mm.datasets.transforms.loading.print_log') as log:
-        load(deep(tmp_path / 'some.png', values))
-    assert not log.called
+        load(deep(tmp_path / 'some.png', values), window=window)
+    assert log.called == is_said
 
 
 @pytest.mark.parametrize('window', ['depth', (1, 1), (5, 2), (0,), 7, (0, float('inf')), (float('nan'), 1)])
