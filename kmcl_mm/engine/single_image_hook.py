@@ -30,11 +30,15 @@ class SingleImageHook(Hook):
             ValueError: The network cannot be trained on it.
         """
         loader = runner.train_dataloader
-        number, size = len(loader.sampler), loader.batch_size
-        has_single = isinstance(runner.train_loop, EpochBasedTrainLoop) and size and number % size == min(1, size - 1)
-        if not has_single or (loader.drop_last and size > 1):
+        size = loader.batch_size
+        # By iterations all batches are full, and a loader may leave their size to its sampler.
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop) or size is None:
             return
-        model = copy.deepcopy(unwrap(runner.model)).train()
+        number = len(loader.sampler)
+        if size > 1 and (number % size != 1 or loader.drop_last):
+            return
+        model = copy.deepcopy(unwrap(runner.model))
+        model.train()
         with generators_kept(), torch.no_grad():
             # Another image where UnreadableImagesHook skips the first.
             batch = model.data_preprocessor(loader.collate_fn(items_of(loader.dataset)([0])), training=True)

@@ -41,16 +41,14 @@ class Classifier(torch.nn.Module):
 def test_labels_that_stay_are_predicted_as_before(head, classes):
     former, model = Classifier(head, 3), Classifier(head, len(classes))
     features = torch.randn(5, 6)
-    own = model.outputs(features)
     tensors, summary = start_from(model, former.state_dict(), TRAINED, classes)
-    assert model.load_state_dict(tensors)
+    model.load_state_dict(tensors)
     for before, now in zip(former.outputs(features), model.outputs(features), strict=False):
         for name in set(classes) & set(TRAINED):
             torch.testing.assert_close(now[..., classes.index(name)], before[..., TRAINED.index(name)])
     kept = ', '.join(name for name in classes if name in TRAINED)
     new = ', '.join(name for name in classes if name not in TRAINED) or 'none'
     assert summary == f'labels of the head taken over: {kept}; labels of the head new: {new}'
-    assert own
 
 
 @pytest.mark.parametrize('head', HEADS)

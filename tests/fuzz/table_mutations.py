@@ -94,7 +94,7 @@ def drop_the_rows(content: bytes, generator: Generator) -> bytes:
 
 
 def add_empty_columns(content: bytes, generator: Generator) -> bytes:
-    """As where cells beside the table were once used; one may have kept its content."""
+    """Empty cells next to the table, as spreadsheets save them; one may have content."""
     surplus = _separator(content) * int(generator.integers(1, 4))
     lines = [line + surplus for line in content.splitlines()]
     if generator.integers(3) == 0:
