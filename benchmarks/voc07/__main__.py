@@ -22,7 +22,6 @@ from benchmarks.voc07.fine_tuned import CONFIGS, EPOCHS, choose_rates, run_fine_
 from benchmarks.voc07.frozen import choose_schedules, run_ablations, run_frozen
 from benchmarks.voc07.gradients import measure_forces
 from benchmarks.voc07.runs import Run
-from benchmarks.voc07.statistics import mean_average_precision
 from benchmarks.voc07.steps import measure_steps
 from benchmarks.voc07.tables import (
     ablation_table,
@@ -99,7 +98,7 @@ def _printed(results: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     """The results, each printed when it is there."""
     kept = {}
     for key, result in results:
-        shown = f'mAP {mean_average_precision(result):.2f}' if isinstance(result, Run) else result
+        shown = f'mAP {result.mean_average_precision:.2f}' if isinstance(result, Run) else result
         print(*key, shown, sep=', ', flush=True)
         kept[key] = result
     return kept

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from benchmarks.voc07.runs import Run, kept, options_of, path_of, settings_of
-from benchmarks.voc07.statistics import mean_average_precision
 from kmcl_mm.apps.inference import load_classifier, predict
 from kmcl_mm.checks import UNKNOWN
 from kmcl_mm.config import load_config
@@ -40,7 +39,7 @@ def choose_rates(args: argparse.Namespace) -> dict[tuple[float, str], float]:
     chosen = {}
     for share in args.shares:
         for name in args.forms:
-            results = {rate: mean_average_precision(_run(args, name, share, rate, 0, 'train', 'val')) for rate in RATES}
+            results = {rate: _run(args, name, share, rate, 0, 'train', 'val').mean_average_precision for rate in RATES}
             chosen[share, name] = max(results, key=results.__getitem__)
     return chosen
 

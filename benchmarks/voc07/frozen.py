@@ -12,7 +12,6 @@ from mmengine.config import Config
 from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen_features import extract_features, feature_settings, train_head
 from benchmarks.voc07.runs import Run, kept, options_of, path_of, settings_of
-from benchmarks.voc07.statistics import mean_average_precision
 from kmcl_mm.datasets import VOCMultiLabel
 
 # The ablations are trained on a fifth of the images of `train`, about a tenth of all, and evaluated on those of `val`.
@@ -81,7 +80,7 @@ def choose_schedules(args: argparse.Namespace) -> dict[tuple[float, str], Config
                 cfg = with_schedule(form.load(options), rate, decay, epochs)
                 parts = (args.work_dir, 'frozen', 'grid', share, name, f'{rate:g}-{decay:g}')
                 run = _run(parts, cfg, training, features.val, seed=0, share=share_of_train)
-                results.append((mean_average_precision(run), cfg))
+                results.append((run.mean_average_precision, cfg))
             chosen[share, name] = max(results, key=lambda result: result[0])[1]
     return chosen
 

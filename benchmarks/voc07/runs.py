@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from mmengine.config import Config
 
+from kmcl_mm.evaluation.resampling import draw_weights, mean_average_precisions
 from kmcl_mm.files import atomic_write
 
 Result = TypeVar('Result')
@@ -25,6 +26,15 @@ class Run(NamedTuple):
 
     scores: np.ndarray
     target: np.ndarray
+
+    @property
+    def mean_average_precision(self) -> float:
+        """The mAP, in percent."""
+        return float(mean_average_precisions(self.scores, self.target)[0])
+
+    def resampled(self) -> np.ndarray:
+        """The mAP, and those with the images drawn again (1 + R,); the same images for all runs on as many."""
+        return mean_average_precisions(self.scores, self.target, draw_weights(len(self.target), resamplings=500))
 
 
 def settings_of(cfg: Config, **others: Any) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.voc07.gradients import Forces
 from benchmarks.voc07.runs import Run
-from benchmarks.voc07.statistics import mean_average_precision, paired_difference, resampled_mean_average_precisions
 from benchmarks.voc07.steps import Cost
+from kmcl_mm.evaluation.resampling import paired_difference
 from kmcl_mm.files import atomic_write
 
 # What all forms are compared with: the plain head, and the one whose network is that of KMCL.
@@ -64,7 +64,7 @@ def comparison_table(runs: dict[tuple[float, str, int], Run], settings: dict[tup
     Returns:
         The table.
     """
-    resampled = {key: resampled_mean_average_precisions(run) for key, run in runs.items()}
+    resampled = {key: run.resampled() for key, run in runs.items()}
     rows = []
     for share, name in dict.fromkeys(key[:2] for key in runs):
         keys = [key for key in runs if key[:2] == (share, name)]
@@ -96,7 +96,7 @@ def ablation_table(runs: dict[tuple[str, str, int], Run]) -> str:
     Returns:
         The table; differences are those of the same seeds, which have the same images.
     """
-    results = {key: mean_average_precision(run) for key, run in runs.items()}
+    results = {key: run.mean_average_precision for key, run in runs.items()}
     rows = []
     for group, name in dict.fromkeys(key[:2] for key in results):
         own = {seed: result for (*setting, seed), result in results.items() if setting == [group, name]}
