@@ -46,6 +46,7 @@ PLUGIN = [
     'pillow',  # images that OpenCV does not tell enough of
     'scipy',  # the order of labels in pictures
     'matplotlib',  # pictures
+    'torchmetrics',  # AUROC, ranking and calibration metrics
     'packaging',  # versions of MMEngine, MMCV and MMPretrain
 ]
 # The report's charts; the template of its page; its map and its curves.
@@ -90,7 +91,7 @@ setup(
         'report': REPORT,
         # MMEngine's TensorboardVisBackend.
         'tensorboard': ['tensorboard'],
-        # The tests' runner, its random search of the numerics, the digits, two judges of the metrics, setuptools to
+        # The tests' runner, its random search of the numerics, the digits, a judge of the metrics, setuptools to
         # build the wheel that a test looks into, ONNX with its runtime, the judge of exported files, the page with
         # what drives a Chromium through it (Debian's: apt-get install chromium), the report, and what reads its curves
         # back from TensorBoard's files.
@@ -98,7 +99,6 @@ setup(
             'pytest>=8',
             'hypothesis',
             'scikit-learn',
-            'torchmetrics',
             'setuptools>=70.1',
             'onnx',
             'onnxruntime',

@@ -16,7 +16,9 @@ STOREYS = [
     {'checks', 'errors', 'files', 'functional', 'modules', 'version'},
     {'config', 'config_options', 'conversion', 'datasets', 'engine', 'evaluation', 'host', 'models'},
     {
+        'apps.calibration',
         'apps.command_line',
+        'apps.comparison',
         'apps.data_check',
         'apps.inference',
         'apps.model_building',
@@ -32,6 +34,8 @@ NEIGHBOURS = {
     'modules': {'checks', 'functional'},
     'config': {'config_options'},
     'engine': {'conversion', 'datasets'},
+    'apps.calibration': {'apps.inference'},
+    'apps.comparison': {'apps.inference', 'apps.pictures', 'apps.report'},
     'apps.data_check': {'apps.pictures'},
     'apps.inference': {'apps.model_building'},
     'apps.models_by_name': {'apps.model_building'},

@@ -1,5 +1,6 @@
 """Training, testing and resuming through the command-line tools."""
 
+import csv
 import errno
 import json
 import logging
@@ -174,6 +175,60 @@ def test_pictures_of_predictions(small_config, tmp_path, run_tool):
     assert len(list((tmp_path / 'test/pictures').iterdir())) == 2
 
 
+def test_intervals_and_a_comparison_of_two_runs(small_config, tmp_path, run_tool, monkeypatch):
+    scenes = {'test_dataloader.dataset.num_scenes': 30, 'train_cfg.max_epochs': 2}
+    config = small_config(**scenes)
+    run_tool('train', config, '--work-dir', tmp_path / 'run')
+    (best,) = (tmp_path / 'run').glob('best_*.pth')
+
+    files = [tmp_path / f'{name}.json' for name in ('plain', 'intervals')]
+    options = [['--out', path, '--out-item', 'metrics', '--work-dir', tmp_path / 'test'] for path in files]
+    run_tool('test', config, best, *options[0])
+    output = run_tool('test', config, best, *options[1], '--bootstrap', 20)
+    plain, intervals = (json.loads(path.read_text()) for path in files)
+    assert {name: intervals[name] for name in plain} == plain
+    assert len(intervals) == 3 * len(plain)
+    for metric in ('PartialLabelAP', 'MultiLabelF1', 'PerLabelAP'):
+        assert f'{metric} with intervals of 95 % (20 resamplings of 30 images)' in output
+    mean, low, high = (intervals[f'per-label/mAP{end}'] for end in ('', '_low', '_high'))
+    assert f'{mean:7.4g}  ({low:.4g} to {high:.4g})' in output and low < high
+    # Of ten patients, in the order of the data set.
+    know = DigitScenes.get_data_info
+    monkeypatch.setattr(DigitScenes, 'get_data_info', lambda self, n: dict(know(self, n), patient_id=f'p{n // 3}'))
+    settings = ['test_evaluator.0.type=AveragePrecision', 'test_dataloader.sampler.shuffle=True']
+    output = run_tool('test', config, best, *options[1], '--bootstrap', 20, '--cfg-options', *settings)
+    assert 'AveragePrecision with intervals of 95 % (20 resamplings of 30 images in 10 groups)' in output
+    grouped = json.loads(files[1].read_text())
+    assert grouped['per-label/mAP'] == mean and grouped['per-label/mAP_low'] != low
+    evaluator = dict(_delete_=True, type='Evaluator', metrics=dict(type='PerLabelAP'))
+    whole = small_config(**scenes, test_evaluator=evaluator)
+    run_tool('test', whole, best, *options[1], '--bootstrap', 20)
+    assert json.loads(files[1].read_text()) == {name: v for name, v in grouped.items() if name.startswith('per-label')}
+    assert 'at least 1' in run_tool('test', config, best, '--bootstrap', 0, expect=2)
+
+    table = tmp_path / 'new/both.csv'
+    options = ['--out', table.with_suffix('.png'), '--resamplings', 50]
+    output = run_tool('compare', tmp_path / 'run', tmp_path / 'run/epoch_1.pth', *options)
+    assert f'checkpoint {best}' in output and table.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
+    *labels, mean = csv.DictReader(table.open())
+    assert {row['label'] for row in labels} <= set(DigitScenes.METAINFO['classes'])
+    for row in labels:
+        assert float(row['ap_a']) == pytest.approx(plain[f'per-label/AP/{row["label"]}'], abs=1e-3)
+        assert float(row['difference']) == pytest.approx(float(row['ap_b']) - float(row['ap_a']))
+    assert mean['label'] == 'mAP' and float(mean['ap_a']) == pytest.approx(plain['per-label/mAP'], abs=1e-3)
+    assert re.search(r'mAP \(95 %: -?\d+\.\d\d to -?\d+\.\d\d\)\.$', output.strip())
+
+    same = run_tool('compare', best, best, *options)
+    assert 'No difference can be told from chance: B - A is 0.00 mAP (95 %: 0.00 to 0.00).' in same
+    for path, message in (
+        (tmp_path / 'none', 'There is no folder or checkpoint'),
+        (tmp_path / 'test', 'Give a checkpoint in it'),
+    ):
+        output = run_tool('compare', best, path, *options, expect=2)
+        assert message in output and 'Traceback' not in output
+    assert 'must end in .png' in run_tool('compare', best, best, '--out', table, expect=2)
+
+
 @pytest.mark.parametrize(
     'options, message',
     [(['--out', 'a.json'], 'must end in .pkl'), (['--out-item', 'metrics'], '--out-item needs --out')],
@@ -255,7 +310,8 @@ def test_the_options_are_those_of_mmpretrains_tool(monkeypatch, capsys, tool):
             module['parse_args']()
         found.append(set(re.findall(r'--[a-z][a-z-]+', capsys.readouterr().out)))
     ours, theirs = found
-    assert ours == theirs - {'--local', '--local-rank'}
+    more = {'--bootstrap'} if tool == 'test' else set()
+    assert ours == theirs - {'--local', '--local-rank'} | more
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,16 @@ from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 
-from kmcl_mm.apps.command_line import add_config_argument, add_launcher_options, run_command, set_loader_defaults
+from kmcl_mm.apps.command_line import (
+    add_config_argument,
+    add_launcher_options,
+    positive_integer,
+    run_command,
+    set_loader_defaults,
+)
 from kmcl_mm.config import leave_out_pretrained_weights, load_config
 from kmcl_mm.datasets.wrappers import pipeline_of, with_pipeline
+from kmcl_mm.evaluation.bootstrapped import Bootstrapped, groups_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +35,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds for each image (%(default)s)')
     parser.add_argument(
         '--tta', action='store_true', help='average views of each image: tta_model and tta_pipeline, or a flip'
+    )
+    parser.add_argument(
+        '--bootstrap',
+        type=positive_integer,
+        metavar='N',
+        help='add an interval of 95 %% to each metric, from N resamplings of the images (1000, say)',
     )
     add_launcher_options(parser)
     args = parser.parse_args()
@@ -75,7 +88,14 @@ def main() -> None:
     leave_out_pretrained_weights(cfg)
     if args.tta:
         use_views(cfg)
+    if args.bootstrap:
+        # Images in the order of the data set, as their patients are.
+        cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
     runner = RUNNERS.build(cfg)
+    if args.bootstrap:
+        groups = groups_of(runner.test_dataloader.dataset)
+        evaluator = runner.test_evaluator
+        evaluator.metrics = [Bootstrapped(metric, args.bootstrap, groups=groups) for metric in evaluator.metrics]
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

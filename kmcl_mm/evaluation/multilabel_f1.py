@@ -96,6 +96,17 @@ class MultiLabelF1(BaseMetric):
             lowest, highest = self.thr.min(), self.thr.max()
             text = f'{lowest:g}' if lowest == highest else f'{lowest:g} to {highest:g}'
             print_log(f"MultiLabelF1 has a threshold of its own, {text}, instead of the head's.", logger='current')
+        return self.measure(results)
+
+    def measure(self, results: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
+        """The metrics of images, without a line in the log.
+
+        Args:
+            results: Scores (K,), target (K,) and predicted labels (K,) of each image.
+
+        Returns:
+            Percentages by name, as :meth:`compute_metrics` gives them.
+        """
         return self._metrics(*map(torch.stack, zip(*results)))
 
     def calculate(self, scores: Tensor, target: Tensor) -> dict[str, float]:
@@ -158,16 +169,29 @@ def precision_recall_f1_of_labels(predicted: Tensor, target: Tensor) -> tuple[Te
     return _quotients(*_counts(predicted, target))
 
 
-def _precision_recall_f1(predicted: Tensor, target: Tensor) -> dict[str, float]:
-    """The means over labels (C) and over all predictions (O)."""
-    counts = _counts(predicted, target)
+def averages(right: Tensor, predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
+    """The means over labels (C) and over all predictions (O), from numbers of labels.
+
+    Args:
+        right: Numbers of right labels (..., K), float64.
+        predicted: Numbers of predicted labels (..., K).
+        true: Numbers of true labels (..., K).
+
+    Returns:
+        CP, CR, CF1, OP, OR and OF1 (...), in percent.
+    """
+    counts = right, predicted, true
     metrics = {}
-    for letter, parts in (('C', counts), ('O', [part.sum() for part in counts])):
-        precision, recall, _ = (part.mean() for part in _quotients(*parts))
-        metrics[f'{letter}P'] = precision.item()
-        metrics[f'{letter}R'] = recall.item()
-        metrics[f'{letter}F1'] = _harmonic_mean(precision, recall).item()
+    for letter, parts in (('C', counts), ('O', [part.sum(dim=-1, keepdim=True) for part in counts])):
+        precision, recall, _ = (part.mean(dim=-1) for part in _quotients(*parts))
+        metrics[f'{letter}P'] = precision
+        metrics[f'{letter}R'] = recall
+        metrics[f'{letter}F1'] = _harmonic_mean(precision, recall)
     return metrics
+
+
+def _precision_recall_f1(predicted: Tensor, target: Tensor) -> dict[str, float]:
+    return {name: value.item() for name, value in averages(*_counts(predicted, target)).items()}
 
 
 def _counts(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..checks import UNKNOWN
 from ..files import atomic_write
 from .partial_label_ap import PartialLabelAP
-from .samples import scores_and_target, stack
+from .samples import class_names, scores_and_target, stack
 
 
 @METRICS.register_module()
@@ -74,9 +74,9 @@ class PerLabelAP(BaseMetric):
         Returns:
             Percentages by name, ``AP/<label>`` for each label that an image has, and ``mAP``.
         """
-        scores, target = stack(results)
-        metrics = self.calculate(scores, target)
-        num_positives = dict(zip(self._class_names(target), (target == 1).sum(dim=0).tolist()))
+        metrics = self.measure(results)
+        _, target = stack(results)
+        num_positives = dict(zip(class_names(self.dataset_meta, target.shape[1]), (target == 1).sum(dim=0).tolist()))
         rows = [(name, metrics.get(f'AP/{name}', math.nan), count) for name, count in num_positives.items()]
         rows.sort(key=lambda row: -row[1] if row[2] else math.inf)
         print_log(_table(rows, metrics['mAP']), logger='current')
@@ -91,6 +91,17 @@ class PerLabelAP(BaseMetric):
             with atomic_write(folder / 'per_label_ap.png') as path:
                 _draw(rows, metrics['mAP'], path)
         return metrics
+
+    def measure(self, results: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """Average precisions of images, without the table and the files.
+
+        Args:
+            results: Scores (K,) and target (K,) of each image.
+
+        Returns:
+            Percentages by name, as :meth:`calculate` gives them.
+        """
+        return self.calculate(*stack(results))
 
     def calculate(self, scores: Tensor, target: Tensor) -> dict[str, float]:
         """Average precisions of scores.
@@ -107,7 +118,7 @@ class PerLabelAP(BaseMetric):
         """
         average_precision = PartialLabelAP.calculate(scores, target, average=None).tolist()
         occurs = (target == 1).any(dim=0).tolist()
-        names = self._class_names(target)
+        names = class_names(self.dataset_meta, target.shape[1])
         counted = [value for value, is_there in zip(average_precision, occurs) if is_there]
         metrics = {f'AP/{name}': value for name, value, is_there in zip(names, average_precision, occurs) if is_there}
         return dict(metrics, mAP=sum(counted) / len(counted) if counted else math.nan)
@@ -117,15 +128,6 @@ class PerLabelAP(BaseMetric):
             return Path(self.out_dir)
         log_file = MMLogger.get_current_instance().log_file
         return None if log_file is None else Path(log_file).parent
-
-    def _class_names(self, target: Tensor) -> list[str]:
-        names = list((self.dataset_meta or {}).get('classes') or range(target.shape[1]))
-        if len(names) != target.shape[1]:
-            raise ValueError(
-                f'Expected {target.shape[1]} class names in the data set, one for each score, but got {len(names)}. '
-                'Give the data set metainfo=dict(classes=(...)).'
-            )
-        return [str(name) for name in names]
 
 
 def _table(rows: Sequence[tuple[str, float, int]], mean: float) -> str:

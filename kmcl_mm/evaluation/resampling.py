@@ -139,7 +139,18 @@ def mean_average_precisions(scores: np.ndarray, target: np.ndarray, weights: np.
     Returns:
         mAP (R,) in percent; nan where no label occurs.
     """
-    values = average_precisions(scores, target, weights)
+    return mean_over_labels(average_precisions(scores, target, weights))
+
+
+def mean_over_labels(values: np.ndarray) -> np.ndarray:
+    """The mean over the labels that occur.
+
+    Args:
+        values: Values (R, K), nan for labels that do not occur.
+
+    Returns:
+        Means (R,); nan where no label occurs.
+    """
     occurs = ~np.isnan(values)
     number = occurs.sum(axis=1)
     return np.where(number > 0, np.where(occurs, values, 0).sum(axis=1) / np.maximum(number, 1), np.nan)

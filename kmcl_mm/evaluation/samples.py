@@ -1,5 +1,8 @@
 """What the metrics take from MMPretrain's data samples."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from mmpretrain.structures import label_to_onehot
 from torch import Tensor
@@ -31,3 +34,29 @@ def stack(results: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Scores (N, K) and targets (N, K) of all images."""
     scores, targets = zip(*results)
     return torch.stack(scores), torch.stack(targets)
+
+
+def class_names(dataset_meta: Mapping[str, Any] | None, number: int) -> list[str]:
+    """The labels' names.
+
+    Args:
+        dataset_meta: What the data set says about itself, with its ``classes``.
+        number: Number of labels K.
+
+    Returns:
+        K names: those of the data set, or numbers from 0 where it names none.
+
+    Raises:
+        ValueError: The data set names another number of labels.
+
+    Example:
+        >>> class_names(dict(classes=('cat', 'dog')), 2), class_names(None, 2)
+        (['cat', 'dog'], ['0', '1'])
+    """
+    names = list((dataset_meta or {}).get('classes') or range(number))
+    if len(names) != number:
+        raise ValueError(
+            f'Expected {number} class names in the data set, one for each score, but got {len(names)}. '
+            'Give the data set metainfo=dict(classes=(...)).'
+        )
+    return [str(name) for name in names]

@@ -22,3 +22,7 @@ data_preprocessor = dict(num_classes=14, mean=[255 * 0.5058] * 3, std=[255.0] * 
 train_dataloader = dict(dataset=_split('train_val', xray_train_pipeline(224)))
 val_dataloader = dict(dataset=_split('test', test_pipeline(224)))
 test_dataloader = val_dataloader
+
+# AUROC of each finding and its mean, which the literature on this data set reports.
+val_evaluator = [*_base_.val_evaluator, dict(type='MultiLabelTorchMetrics', items=('auroc',))]
+test_evaluator = [*_base_.test_evaluator, dict(type='MultiLabelTorchMetrics', items=('auroc',))]
