@@ -10,7 +10,7 @@ from ..conversion import convert, is_converted, weights_in
 from ..errors import listed
 from .checkpoint import load_checkpoint
 from .checkpoint_labels import classes_in
-from .fitted_thresholds_hook import use_fitted_thresholds
+from .fitted import use_fitted
 
 
 class Loaded(NamedTuple):
@@ -26,7 +26,7 @@ class Loaded(NamedTuple):
 
 
 def load_weights(model: nn.Module, path: str | Path, needs_head: bool = False) -> Loaded:
-    """Load a checkpoint's weights, and its fitted thresholds if there are any, into a model.
+    """Load a checkpoint's weights, and the thresholds and calibration that were fitted for it, into a model.
 
     Args:
         model: The classifier, changed in place.
@@ -48,7 +48,7 @@ def load_weights(model: nn.Module, path: str | Path, needs_head: bool = False) -
     classes_in(content, path)
     model.load_state_dict(tensors, strict=False)
     try:
-        use_fitted_thresholds(model, content)
+        use_fitted(model, content)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
     return Loaded(content, [name for name in expected if name not in tensors])

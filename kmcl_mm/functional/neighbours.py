@@ -117,7 +117,7 @@ def vote_of(weights: Tensor, places: Tensor, target: Tensor, share: Tensor) -> T
     Returns:
         Votes (N, K) in [0, 1].
     """
-    labels = target[places]
+    labels = target[places].to(weights.dtype)
     present = (weights.unsqueeze(1) @ (labels == 1).to(weights.dtype)).squeeze(1)
     known = (weights.unsqueeze(1) @ (labels >= 0).to(weights.dtype)).squeeze(1)
     tiny = torch.finfo(weights.dtype).tiny

@@ -105,6 +105,6 @@ class KernelMemory(nn.Module):
         return neighbour_weights(self.vectors_of(descriptions), self.vectors, self.neighbours, self.temperature)
 
     def state(self) -> dict[str, Any]:
-        """The arguments that make the same memory, to lie in a checkpoint."""
-        names = ('vectors', 'mean', 'projection', 'neighbours', 'temperature')
-        return {name: getattr(self, name) for name in names}
+        """The arguments that make the same memory, to lie in a checkpoint, with vectors in float16."""
+        names = ('mean', 'projection', 'neighbours', 'temperature')
+        return dict(vectors=self.vectors.half(), **{name: getattr(self, name) for name in names})

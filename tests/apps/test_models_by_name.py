@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 
 import kmcl_mm
 from kmcl_mm.conversion import convert, weights_in
-from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
+from kmcl_mm.engine.fitted import save_fitted
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
 from tests.conversion.conftest import DIGITS
@@ -105,7 +105,7 @@ def test_an_unknown_name():
 def test_own_weights_come_back_with_their_thresholds(model, tmp_path):
     thresholds = torch.linspace(0.1, 0.9, 10, dtype=torch.float64)
     classes = [str(digit) for digit in range(10)]
-    save_with_thresholds(dict(state_dict=model.state_dict()), classes, thresholds, tmp_path / 'own.pth')
+    save_fitted(dict(state_dict=model.state_dict()), classes, tmp_path / 'own.pth', thresholds)
     loaded = kmcl_mm.get_model(DIGITS, pretrained=str(tmp_path / 'own.pth'))
     assert not loaded.training
     assert all(value.equal(model.state_dict()[name]) for name, value in loaded.state_dict().items())

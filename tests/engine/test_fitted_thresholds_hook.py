@@ -8,7 +8,6 @@ from mmpretrain.registry import MODELS
 from torch.utils.data import DataLoader
 
 from kmcl_mm.engine import FittedThresholdsHook
-from kmcl_mm.engine.fitted_thresholds_hook import save_with_thresholds
 
 CLASSES = ('cat', 'dog')
 
@@ -67,7 +66,7 @@ def test_a_checkpoint_without_thresholds_changes_nothing(model):
     + [checkpoint(wrong) for wrong in (0.5, ['cat', 'dog'], dict(cat='a', dog=0.5), dict(cat=2, dog=float('nan')))],
 )
 def test_thresholds_of_other_labels(model, content):
-    with pytest.raises(ValueError, match='Fit them again'):
+    with pytest.raises(ValueError, match='Fit (them )?again'):
         FittedThresholdsHook().after_load_checkpoint(runner_of(model), content)
 
 
@@ -81,20 +80,3 @@ def test_a_training_takes_no_notice_of_them(model):
     runner = SimpleNamespace(model=model, _train_loop=TrainLoop(None, DataLoader([0])))
     FittedThresholdsHook().after_load_checkpoint(runner, checkpoint(dict(a=0.5, b=0.1, c=0.2), ('a', 'b', 'c')))
     assert model.head.thr == 0.5
-
-
-def test_the_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
-    path = tmp_path / 'weights.pth'
-    save_with_thresholds(dict(state_dict=dict(a=torch.ones(1))), CLASSES, torch.tensor([0.25, 0.5]), path)
-    assert torch.load(path)['meta']['thresholds'] == dict(cat=0.25, dog=0.5)
-    before = path.read_bytes()
-
-    def fail(content, file):
-        with open(file, 'wb') as unfinished:
-            unfinished.write(b'half')
-        raise OSError('No space left on device')
-
-    monkeypatch.setattr(torch, 'save', fail)
-    with pytest.raises(OSError, match='No space'):
-        save_with_thresholds({}, CLASSES, torch.tensor([0.25, 0.5]), path)
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

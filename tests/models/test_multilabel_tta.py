@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import kmcl_mm
 from kmcl_mm.engine import KMCLRunner, load_weights
-from kmcl_mm.engine.fitted_thresholds_hook import THRESHOLDS_KEY
+from kmcl_mm.engine.fitted import THRESHOLDS_KEY
 
 SIZES = (48, 64)
 VIEWS = [

@@ -1,5 +1,6 @@
 """A classifier as a file for other runtimes: ONNX, or PyTorch's exported program."""
 
+import copy
 import importlib.util
 import json
 import warnings
@@ -37,7 +38,11 @@ class Scores(nn.Module):
 
     def __init__(self, model: BaseModel) -> None:
         super().__init__()
-        self.backbone, self.neck, self.head = model.backbone, model.neck, model.head
+        self.backbone, self.neck, self.head = model.backbone, model.neck, copy.deepcopy(model.head)
+        if getattr(self.head, 'calibration', None) is not None:
+            # Of the size that they have in a checkpoint, from which they came.
+            for memory in self.head.calibration.memories:
+                memory.vectors = memory.vectors.half()
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """An index of similar images from the training data of a configuration."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...checks import check_at_least
 from ...datasets.wrappers import check_nesting, each_image_once, with_pipeline
+from .image_names import image_names
 from .inferencer import KMCLInferencer, Prediction
 from .preprocessing import Skipped, raise_storage_error
 from .similar import ImageIndex, fingerprint_of
@@ -44,11 +44,12 @@ def build_index(
             f'The labels of the training data, {classes}, are not those of the checkpoint, {inferencer.classes}. Use '
             'the configuration that the checkpoint was trained with.'
         )
+    names, places = image_names(dataset), list(range(len(dataset)))
     if num_images is not None:
         check_at_least('num_images', num_images, 1)
-        dataset = Subset(dataset, np.sort(np.random.default_rng(0).permutation(len(dataset))[:num_images]).tolist())
+        places = np.sort(np.random.default_rng(0).permutation(len(dataset))[:num_images]).tolist()
     loader = DataLoader(
-        _Images(dataset, len(classes)),
+        _Images(Subset(dataset, places), [names[place] for place in places], len(classes)),
         batch_size=batch_size,
         num_workers=inferencer.config.train_dataloader.get('num_workers', 0),
         collate_fn=list,
@@ -85,8 +86,8 @@ class _Image(NamedTuple):
 class _Images(Dataset):
     """Images (H, W, 3) in BGR of a data set that loads and prepares nothing, each with what the index keeps of it."""
 
-    def __init__(self, dataset: BaseDataset, num_classes: int) -> None:
-        self._dataset, self._num_classes = dataset, num_classes
+    def __init__(self, dataset: Subset, names: list[str], num_classes: int) -> None:
+        self._dataset, self._names, self._num_classes = dataset, names, num_classes
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -96,11 +97,9 @@ class _Images(Dataset):
             item = self._dataset[place]
         except Exception as error:
             raise_storage_error(error)
-            return Skipped(f'image {place}', str(error))
-        path = item.get('img_path')
+            return Skipped(self._names[place], str(error))
         target = item['gt_score'] if 'gt_score' in item else label_to_onehot(item['gt_label'], self._num_classes)
-        name = Path(path).name if path else f'image {place}'
-        return item['img'], _Image(name, np.asarray(target).astype(np.int8), thumbnail_of(item['img']))
+        return item['img'], _Image(self._names[place], np.asarray(target).astype(np.int8), thumbnail_of(item['img']))
 
 
 def _loading_dataset(inferencer: KMCLInferencer) -> BaseDataset:

@@ -16,11 +16,29 @@ from mmpretrain.structures import DataSample
 from ...checks import check_at_least, check_choice
 from ...config import load_config
 from ...functional import responsibility_entropy
+from ...modules.calibration import descriptions_of
 from .classifier import has_kernels, load_classifier
 from .decision_rule import Thresholds, chosen_labels, indecision, label_names, thresholds_of
 from .fusing import fuse
 from .inputs import Inputs, find_sources
 from .preprocessing import Preprocessing, Skipped
+
+# Training images that are named, of all that voted.
+NUM_VOTERS = 8
+
+
+class Voter(NamedTuple):
+    """A training image that voted on a prediction.
+
+    Attributes:
+        name: Its name.
+        share: Its share of all weights.
+        labels: Its labels.
+    """
+
+    name: str
+    share: float
+    labels: list[str]
 
 
 class Prediction(NamedTuple):
@@ -35,6 +53,8 @@ class Prediction(NamedTuple):
         uncertainty: Entropy of the kernels' responsibilities, in [0, log K], see
             :func:`kmcl_mm.functional.responsibility_entropy`; None for a head without one kernel per label.
         embedding: Embedding (M,), or None without ``with_embedding``.
+        voters: The eight training images with the most weight in the scores, the most first; empty for a checkpoint
+            without a memory.
     """
 
     source: str
@@ -43,6 +63,7 @@ class Prediction(NamedTuple):
     indecision: float
     uncertainty: float | None
     embedding: np.ndarray | None
+    voters: list[Voter]
 
 
 class Predictions(NamedTuple):
@@ -66,7 +87,7 @@ class KMCLInferencer(BaseInferencer):
 
     Args:
         config: A configuration, the path of its file, or the name of one of this package's.
-        checkpoint: Path of the checkpoint. It names the labels and may have fitted thresholds.
+        checkpoint: Path of the checkpoint. It names the labels, and may be calibrated and have fitted thresholds.
         device: Where the network runs, such as 'cpu' or 'cuda:1'. Default: a GPU if there is one.
         fuse: Fuse norms into convolutions, unless that changes the scores of the first images by more than 1e-4.
 
@@ -194,7 +215,7 @@ class KMCLInferencer(BaseInferencer):
             with_embedding: Give the embeddings as well.
 
         Returns:
-            Scores (K,), uncertainty and embedding of each image.
+            Scores (K,), uncertainty, embedding and voters of each image.
         """
         images = self.model.data_preprocessor(default_collate(inputs))['inputs']
         if self._is_to_be_fused:
@@ -204,12 +225,32 @@ class KMCLInferencer(BaseInferencer):
         head, uncertainty = self.model.head, [None] * len(images)
         if has_kernels(head):
             mixture = head.mixture(features)
-            embedding, logits = mixture.embedding, mixture.logits
+            embedding = mixture.embedding
             uncertainty = responsibility_entropy(*mixture).tolist()
         else:
-            embedding, logits = head.pre_logits(features), head(features)
+            embedding = head.pre_logits(features)
         embeddings = embedding.cpu().numpy() if with_embedding else [None] * len(images)
-        return list(zip(logits.sigmoid().cpu().numpy(), uncertainty, embeddings))
+        scores = head(features).sigmoid().cpu().numpy()
+        return list(zip(scores, uncertainty, embeddings, self._voters(features, len(images))))
+
+    def _voters(self, features: Any, number: int) -> list[list[Voter]]:
+        """Those of each image."""
+        head = self.model.head
+        calibration = getattr(head, 'calibration', None)
+        if calibration is None or not calibration.memories:
+            return [[] for _ in range(number)]
+        # Without the calibration, which is a hook of the head.
+        logits = head.forward(features)
+        shares, places = calibration.voters(NUM_VOTERS, *descriptions_of(head, features, logits))
+        has_label = (calibration.target[places] == 1).cpu()
+        return [
+            [
+                Voter(calibration.names[place], share, [self.classes[k] for k in labels.nonzero().flatten().tolist()])
+                for share, place, labels in zip(*image)
+                if share > 0
+            ]
+            for image in zip(shares.tolist(), places.tolist(), has_label)
+        ]
 
     def postprocess(
         self, preds: Predictions, visualization: Any = None, return_datasamples: bool = False
@@ -244,9 +285,10 @@ class KMCLInferencer(BaseInferencer):
         scores: np.ndarray,
         uncertainty: float | None,
         embedding: np.ndarray | None,
+        voters: list[Voter],
     ) -> Prediction:
         labels = chosen_labels(scores, self.classes, *rule)
-        return Prediction(name, labels, scores, indecision(scores, *rule), uncertainty, embedding)
+        return Prediction(name, labels, scores, indecision(scores, *rule), uncertainty, embedding, voters)
 
     def _rule(self, thr: Thresholds | None, topk: int | None) -> tuple[np.ndarray | None, int | None]:
         """Thresholds (K,), or else the number of labels to predict."""

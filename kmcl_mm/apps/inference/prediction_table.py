@@ -17,7 +17,9 @@ def write_predictions(predictions: Predictions, names: Sequence[str], path: str 
 
     Its columns are ``image``, ``labels`` (names joined by '|', as TableMultiLabel reads them; a list in JSON),
     ``indecision``, ``uncertainty``, ``skipped`` (why an image was skipped), ``score/NAME`` for each label, and, with
-    embeddings, ``embedding/0``, ``embedding/1`` and so on. Without one kernel per label ``uncertainty`` is empty.
+    embeddings, ``embedding/0``, ``embedding/1`` and so on. Without one kernel per label ``uncertainty`` is empty. Of a
+    checkpoint with a memory there is ``voters`` as well: the training images with the most weight, in the form of the
+    labels.
 
     Args:
         predictions: The predictions.
@@ -32,16 +34,17 @@ def write_predictions(predictions: Predictions, names: Sequence[str], path: str 
         raise ValueError(f'Expected argument `path` to end in one of {", ".join(ENDINGS)}, but got {path}.')
     rows = [_row(prediction, names) for prediction in predictions.images]
     rows += [dict(image=_as_text(skipped.source), skipped=skipped.reason) for skipped in predictions.skipped]
-    columns = ['image', 'labels', 'indecision', 'uncertainty', 'skipped', *(f'score/{name}' for name in names)]
-    columns += [name for name in (rows[0] if rows else ()) if name.startswith('embedding/')]
+    first = rows[0] if rows else {}
+    columns = ['image', 'labels', 'indecision', 'uncertainty', *(name for name in first if name == 'voters'), 'skipped']
+    columns += [*(f'score/{name}' for name in names), *(name for name in first if name.startswith('embedding/'))]
+    texts = ('image', 'labels', 'voters', 'skipped')
     with atomic_write(path) as unfinished:
         if path.suffix == '.json':
             _write_json(rows, unfinished)
             return
-        table = pd.DataFrame(rows, columns=columns).astype(
-            {name: float for name in columns if name not in ('image', 'labels', 'skipped')}
-        )
-        table['labels'] = table['labels'].map('|'.join, na_action='ignore')
+        table = pd.DataFrame(rows, columns=columns).astype({name: float for name in columns if name not in texts})
+        for name in {'labels', 'voters'} & set(columns):
+            table[name] = table[name].map('|'.join, na_action='ignore')
         if path.suffix == '.csv':
             table.to_csv(unfinished, index=False)
         else:
@@ -55,6 +58,7 @@ def _row(prediction: Prediction, names: Sequence[str]) -> dict:
         labels=list(prediction.labels),
         indecision=prediction.indecision,
         uncertainty=prediction.uncertainty,
+        **(dict(voters=[_as_text(voter.name) for voter in prediction.voters]) if prediction.voters else {}),
         skipped=None,
         **{f'score/{name}': score for name, score in zip(names, prediction.scores.tolist())},
         **{f'embedding/{m}': value for m, value in enumerate(embedding)},

@@ -29,7 +29,7 @@ class Page:
 
     Args:
         inferencer: The classifier.
-        index: The training images, or None to show no similar ones.
+        index: The training images with their pictures, or None.
 
     Attributes:
         labels: Names of the K labels.
@@ -89,7 +89,7 @@ class Page:
             prediction = self.predict(path)
         except RefusedUpload as refusal:
             return None, render_refusal(str(refusal)), self.bars(None, thresholds), '', ''
-        similar = '' if self._index is None else render_similar(prediction, self._index, NUM_SIMILAR)
+        similar = render_similar(prediction, self._index, NUM_SIMILAR)
         uncertainty = render_uncertainty(uncertainty_of(prediction, self._index))
         return prediction.scores, '', self.bars(prediction.scores, thresholds), uncertainty, similar
 

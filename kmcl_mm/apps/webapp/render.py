@@ -80,29 +80,48 @@ def render_uncertainty(uncertainty: Uncertainty) -> str:
     )
 
 
-def render_similar(prediction: Prediction, index: ImageIndex, count: int) -> str:
-    """Render the training images with the nearest embeddings, each with its labels.
+def render_similar(prediction: Prediction, index: ImageIndex | None, count: int) -> str:
+    """Render training images, each with its labels: those that voted, or else those with the nearest embeddings.
 
     Args:
         prediction: The prediction, with its embedding.
-        index: The training images.
+        index: The training images with their pictures, or None.
         count: How many.
 
     Returns:
-        HTML with the pictures in it.
+        HTML with the pictures in it; empty where no images voted and there is no index.
 
     Raises:
-        ValueError: The prediction was made without an embedding.
+        ValueError: The prediction was made without an embedding, by which images would be found.
     """
+    if prediction.voters:
+        pictures = {} if index is None else dict(zip(index.names, index.thumbnails))
+        figures = ''.join(
+            _figure(voter.name, f'{voter.share:.0%} of the vote', voter.labels, pictures.get(voter.name))
+            for voter in prediction.voters[:count]
+        )
+        return _figures('Training images that voted', figures)
+    if index is None:
+        return ''
     if prediction.embedding is None:
         raise ValueError('Expected argument `prediction` to have an embedding. Predict with with_embedding=True.')
     figures = ''.join(
-        f'<figure title="{escape(index.names[place])}, distance {distance:.3f}">'
-        f'<img alt="{escape(index.names[place])}" src="{as_data_uri(index.thumbnails[place])}">'
-        f'<figcaption>{escape(", ".join(index.labels_of(place)) or "no label")}</figcaption></figure>'
+        _figure(index.names[place], f'distance {distance:.3f}', index.labels_of(place), index.thumbnails[place])
         for place, distance in zip(*index.nearest(prediction.embedding, count))
     )
-    return f'<div class="kmcl-heading">Similar training images</div><div class="kmcl-similar">{figures}</div>'
+    return _figures('Similar training images', figures)
+
+
+def _figure(name: str, measure: str, labels: Sequence[str], picture: bytes | None) -> str:
+    # Without a picture, its name.
+    image = '' if picture is None else f'<img alt="{escape(name)}" src="{as_data_uri(picture)}">'
+    title = escape(', '.join(labels) or 'no label')
+    caption = title if picture is not None else f'{escape(name)}: {title}'
+    return f'<figure title="{escape(name)}, {measure}">{image}<figcaption>{caption}</figcaption></figure>'
+
+
+def _figures(heading: str, figures: str) -> str:
+    return f'<div class="kmcl-heading">{heading}</div><div class="kmcl-similar">{figures}</div>'
 
 
 def render_refusal(reason: str) -> str:

@@ -228,7 +228,7 @@ def test_the_tool(training_cfg, save_checkpoint, tmp_path):
     config, out = tmp_path / 'small.py', tmp_path / 'made/index.npz'
     training_cfg.dump(config)
     output = run(sys.executable, 'tools/build_index.py', config, save_checkpoint(), out, '--batch-size', 4)
-    assert 'ETA' in output and 'Skipped image 5: ' in output and f'Index of 11 images: {out}' in output
+    assert 'ETA' in output and 'Skipped 05.jpg: ' in output and f'Index of 11 images: {out}' in output
     assert len(load_index(out, labels=LABELS)) == 11
 
     bad = tmp_path / 'bad.pth'

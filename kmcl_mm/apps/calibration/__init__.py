@@ -1,0 +1,1 @@
+"""Scores to act on: training images that vote, calibrated probabilities, and thresholds, fitted after a training."""

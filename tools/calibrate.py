@@ -1,0 +1,185 @@
+"""Make the scores of a checkpoint probabilities, let the training images vote, and fit a threshold for each label.
+
+All is fitted on the validation images and stored in a copy of the checkpoint, which every other tool then uses. What it
+changes is printed for test images that chose nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from kmcl_mm.apps.calibration.described_images import DescribedImages, describe
+from kmcl_mm.apps.calibration.fitting import reduction_cost
+from kmcl_mm.apps.calibration.gains import as_table, gains, label_table
+from kmcl_mm.apps.calibration.loaders import check_apart, evaluation_loader, training_loader
+from kmcl_mm.apps.calibration.prediction_rule import (
+    PARTS,
+    PredictionRule,
+    Wanted,
+    fit_rule,
+    judge_by_others,
+    take_over,
+)
+from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
+from kmcl_mm.apps.inference import load_classifier
+from kmcl_mm.apps.inference.decision_rule import label_names, thresholds_of
+from kmcl_mm.config import load_config
+from kmcl_mm.engine.fitted import save_fitted
+from kmcl_mm.files import check_writable
+from kmcl_mm.functional.thresholds import GOALS
+from kmcl_mm.modules.calibration import Calibration, calibrate
+
+# With fewer images of a label than this, what is fitted for it would differ much on other images.
+FEW_IMAGES = 20
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_model_arguments(parser)
+    parser.add_argument(
+        '--parts',
+        nargs='+',
+        choices=PARTS,
+        default=[*PARTS],
+        help='what to fit: votes of the training images (memory, with calibration alone), probabilities (calibration), '
+        'thresholds (all three); with thresholds alone an earlier calibration is kept',
+    )
+    parser.add_argument('--goal', choices=GOALS, default='f1', help='what the thresholds are for (%(default)s)')
+    parser.add_argument('--wished', type=float, help='precision or recall to reach on the validation images, in (0, 1]')
+    parser.add_argument('--max-images', type=positive_integer, help='training images that vote, at the most (all)')
+    parser.add_argument(
+        '--max-megabytes', type=float, default=64, help='size of the memory, at the most, in MB (%(default)g)'
+    )
+    parser.add_argument(
+        '--like',
+        type=Path,
+        metavar='CALIBRATED',
+        help='take all numbers over from this checkpoint, of the same training on fewer images, and fit nothing',
+    )
+    parser.add_argument('--out', type=Path, help='the checkpoint to write (CHECKPOINT with _calibrated in its name)')
+    args = parser.parse_args()
+    if args.goal != 'f1' and args.wished is None:
+        parser.error(f'--goal {args.goal} needs --wished, the {args.goal} to reach, such as --wished 0.9')
+    if args.wished is not None and (args.goal == 'f1' or not 0 < args.wished <= 1):
+        parser.error(f'--wished is for --goal precision or recall and must be in (0, 1], but is {args.wished}')
+    if 'memory' in args.parts and 'calibration' not in args.parts:
+        parser.error('--parts memory needs calibration, whose regression weighs the votes: --parts memory calibration')
+    if not args.max_megabytes > 0:
+        parser.error(f'--max-megabytes must be above 0, but is {args.max_megabytes}')
+    if args.out is None:
+        path = Path(args.checkpoint)
+        ending = '_thresholds' if args.parts == ['thresholds'] else '_calibrated'
+        args.out = path.with_name(f'{path.stem.removesuffix(ending)}{ending}{path.suffix}')
+    return args
+
+
+def describe_all(
+    args: argparse.Namespace, cfg: Config, model: BaseModel, checkpoint: dict[str, Any]
+) -> dict[str, DescribedImages]:
+    """The images that are needed: 'test' only where they are not those of validation, or nothing is fitted on these."""
+    needed = ['test'] if args.like else ['val']
+    if not args.like and cfg.val_dataloader.dataset != cfg.test_dataloader.dataset:
+        needed.append('test')
+    loaders = {name: evaluation_loader(cfg[f'{name}_dataloader'], checkpoint, args.checkpoint) for name in needed}
+    if 'memory' in args.parts:
+        training = training_loader(cfg, checkpoint, args.checkpoint, args.max_images)
+        for name, loader in loaders.items():
+            check_apart(training, loader, f'{name}_dataloader')
+        loaders = {'training': training, **loaders}
+    images = {}
+    for name, loader in loaders.items():
+        print(f'{name.capitalize()} images:')
+        images[name], skipped = describe(model, loader)
+        for image in skipped:
+            print(f'Skipped {image.source}: {image.reason}', file=sys.stderr)
+    return images
+
+
+def rule_of(model: BaseModel, names: Sequence[str]) -> PredictionRule:
+    """How a checkpoint predicts."""
+    thresholds = thresholds_of(model, names)
+    values = None if thresholds is None else torch.tensor(thresholds.tolist(), dtype=torch.float64)
+    return PredictionRule(getattr(model.head, 'calibration', None), values, model.head.topk)
+
+
+def main() -> None:
+    args = parse_args()
+    check_writable(args.out)
+    cfg = load_config(args.config, args.cfg_options)
+    model, checkpoint = load_classifier(cfg, args.checkpoint, args.device)
+    names = label_names(checkpoint, args.checkpoint, cfg, model.head)
+    before = rule_of(model, names)
+    if before.thresholds is None and 'thresholds' in args.parts:
+        raise SystemExit('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
+    other = rule_of(load_classifier(cfg, args.like, 'cpu', names)[0], names) if args.like else None
+    wanted = Wanted(args.parts, args.goal, args.wished, args.max_megabytes)
+
+    calibrate(model.head, None)
+    images = describe_all(args, cfg, model, checkpoint)
+    training = images.get('training')
+    if other is not None:
+        rule = take_over(wanted, before, training, other)
+        where = f'Taken over from {args.like}'
+    else:
+        print('Fitting:')
+        rule = fit_rule(wanted, before, training, images['val'])
+        where = f'Fitted on {len(images["val"])} images'
+    if 'test' in images:
+        test = images['test']
+        after = rule.judge(test)
+    else:
+        test = images['val']
+        after = judge_by_others(wanted, before, training, test)
+        where += ', which are the test images too: here each half is judged by what was fitted on the other half'
+    stored = rule.thresholds if 'thresholds' in args.parts else None
+    save_fitted(checkpoint, names, args.out, stored, rule.calibration)
+
+    if training is not None and rule.calibration is not None:
+        print_memory(rule.calibration, training, images.get('val'))
+    print(f'\n{where}. On {len(test)} test images, which chose nothing of it:\n')
+    print(as_table(gains(test, before.judge(test), after)))
+    if stored is not None:
+        print(f'\n{label_table(names, test, before.judge(test), after)}')
+    if 'val' in images:
+        name_few(names, images['val'].target)
+    print(f'Checkpoint: {args.out}')
+
+
+def print_memory(calibration: Calibration, training: DescribedImages, validation: DescribedImages | None) -> None:
+    """How the training images vote, and what that takes."""
+    state = calibration.state()
+    vectors = [memory['vectors'] for memory in state['memories']]
+    size = sum(tensor.nbytes for tensor in (*vectors, state['target']))
+    votes = ', '.join(
+        f'{memory["neighbours"]} at temperature {memory["temperature"]:g}' for memory in state['memories']
+    )
+    print(f'Memory of {len(training):,} training images, {size / 1e6:.1f} MB. Neighbours that vote: {votes}.')
+    widths = [vector.shape[1] for vector in vectors]
+    all_widths = [images.shape[1] for images in training.descriptions]
+    if widths != all_widths and validation is not None:
+        cost = reduction_cost(calibration, training, validation)
+        print(f'Of {all_widths} dimensions {widths} are kept, which costs {cost:.2f} mAP on validation images.')
+
+
+def name_few(names: Sequence[str], target: Tensor) -> None:
+    """Name the labels for which little is known."""
+    counts = (target == 1).sum(dim=0).tolist()
+    few = [name for name, count in zip(names, counts) if 0 < count < FEW_IMAGES]
+    absent = [name for name, count in zip(names, counts) if not count]
+    if few:
+        print(f'Uncertain, since fewer than {FEW_IMAGES} validation images have the label: {", ".join(few)}.')
+    if absent:
+        print(
+            f'Calibrated as the others, with unchanged thresholds, since no validation image has: {", ".join(absent)}.'
+        )
+
+
+if __name__ == '__main__':
+    run_command(main)
