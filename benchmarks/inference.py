@@ -66,7 +66,8 @@ def forms(model: BaseModel, images: Tensor, folder: Path) -> dict[str, Form]:
     fast = copy.deepcopy(model)
     if not fuse(fast, images):
         raise RuntimeError('The folded form changes the scores.')
-    compiled = torch.compile(Scores(fast))
+    eager, folded = Scores(model), Scores(fast)
+    compiled = torch.compile(folded)
     size = dict(height=SIZE, width=SIZE)
     for name in ('model.onnx', 'model.pt2'):
         export(model, size, folder / name)
@@ -76,8 +77,8 @@ def forms(model: BaseModel, images: Tensor, folder: Path) -> dict[str, Form]:
     session = onnxruntime.InferenceSession(folder / 'model.onnx', options, providers=['CPUExecutionProvider'])
     pixels = images.numpy()
     return {
-        'eager': lambda: Scores(model)(images).numpy(),
-        'folded': lambda: Scores(fast)(images).numpy(),
+        'eager': lambda: eager(images).numpy(),
+        'folded': lambda: folded(images).numpy(),
         'compiled': lambda: compiled(images).numpy(),
         'exported': lambda: exported(images).numpy(),
         'onnxruntime': lambda: session.run(None, dict(images=pixels))[0],

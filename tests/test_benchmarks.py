@@ -1,4 +1,5 @@
 import csv
+import re
 import sys
 from functools import partial
 
@@ -11,7 +12,7 @@ from scipy.stats import entropy
 from torch import nn
 
 import kmcl_mm
-from benchmarks import inference, loader, loss, step
+from benchmarks import inference, loader, loss, step, votes
 from benchmarks.pil_loader import PILImage
 from benchmarks.plain import plain_losses
 from benchmarks.voc07 import uncertainty
@@ -211,3 +212,13 @@ param_scheduler = dict(eta_max=0.1)
     ]
     # Scores near a threshold are wrong more often than others.
     assert 0.5 < float(rows[1][48:56]) < 1
+
+
+def test_the_time_of_votes(monkeypatch, capsys):
+    small = ['votes', '--voters', '300', '--megabytes', '0.2', '--images', '1', '--repeats', '1']
+    monkeypatch.setattr(sys, 'argv', small)
+    monkeypatch.setattr(votes, 'SIZE', 64)
+    votes.main()
+    size, _, times = capsys.readouterr().out.splitlines()[-3:]
+    assert re.fullmatch(r'300 images, \[\d+, 128\] of \[2048, 128\] dimensions: 0\.2 MB', size)
+    assert re.fullmatch(r'batches of 1: network [\d.]+ ms an image, votes [\d.]+ ms, [\d.]+%', times)

@@ -1,14 +1,15 @@
 """KMCL against the asymmetric loss on PASCAL VOC 2007: python -m benchmarks.voc07 --data-root VOC2007 --checkpoint FILE
 
-Five parts: `gradients` (what each loss does to the features), `ablations` (single settings changed), `frozen` (all
-forms on frozen features of EfficientNet-Lite0, with all, a quarter and a tenth of the images), `fine-tuned` (trained
-end to end) and `steps` (what a training step costs). Learning rates and weight decays are chosen on the images of `val`
-by heads or networks that were trained on those of `train`; the test images are looked at once for each form, share and
-seed. What has been run is kept in the work directory and not run again, a training that was cut off goes on. Writes its
-tables into docs/results.md.
+Six parts: `gradients` (what each loss does to the features), `ablations` (single settings changed), `frozen` (all
+forms on frozen features of EfficientNet-Lite0, with all, a quarter and a tenth of the images), `memory` (what
+calibration and the votes of training images bring to three of them), `fine-tuned` (trained end to end) and `steps`
+(what a training step costs). Learning rates and weight decays are chosen on the images of `val` by heads or networks
+that were trained on those of `train`; the test images are looked at once for each form, share and seed. What has been
+run is kept in the work directory and not run again, a training that was cut off goes on. Writes its tables into
+docs/results.md.
 
-On two cores `gradients`, `ablations` and `frozen` take about two hours, `fine-tuned` for each form about two hours with
-all images and one with a tenth, and `steps` five minutes.
+On two cores `gradients`, `ablations` and `frozen` take about two hours, `memory` half an hour, `fine-tuned` for each
+form about two hours with all images and one with a tenth, and `steps` five minutes.
 """
 
 import argparse
@@ -21,12 +22,14 @@ from mmengine.logging import MMLogger
 from benchmarks.voc07.fine_tuned import CONFIGS, EPOCHS, choose_rates, run_fine_tuned
 from benchmarks.voc07.frozen import choose_schedules, run_ablations, run_frozen
 from benchmarks.voc07.gradients import measure_forces
+from benchmarks.voc07.memory import run_memory
 from benchmarks.voc07.runs import Run
 from benchmarks.voc07.steps import measure_steps
 from benchmarks.voc07.tables import (
     ablation_table,
     comparison_table,
     forces_table,
+    memory_table,
     parts_around,
     steps_table,
     write_table,
@@ -84,6 +87,10 @@ def frozen(args: argparse.Namespace) -> str:
     return comparison_table(runs, settings)
 
 
+def memory(args: argparse.Namespace) -> str:
+    return memory_table(_printed(run_memory(args)))
+
+
 def fine_tuned(args: argparse.Namespace) -> str:
     chosen = choose_rates(args)
     runs = _printed(run_fine_tuned(args, chosen))
@@ -104,7 +111,14 @@ def _printed(results: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     return kept
 
 
-PARTS = {'gradients': gradients, 'ablations': ablations, 'frozen': frozen, 'fine-tuned': fine_tuned, 'steps': steps}
+PARTS = {
+    'gradients': gradients,
+    'ablations': ablations,
+    'frozen': frozen,
+    'memory': memory,
+    'fine-tuned': fine_tuned,
+    'steps': steps,
+}
 
 
 if __name__ == '__main__':

@@ -67,22 +67,31 @@ def _paths(data_root: Path, split: str) -> list[str]:
 
 def choose_schedules(args: argparse.Namespace) -> dict[tuple[float, str], Config]:
     """The configuration of each share and form, with what is best of the grid on the validation images."""
+    return {(share, name): choose_schedule(args, share, name) for share in EPOCHS for name in FORMS}
+
+
+def choose_schedule(args: argparse.Namespace, share: float, name: str) -> Config:
+    """The configuration of a form, with what is best of the grid on the validation images.
+
+    Args:
+        args: Of the command line.
+        share: Share of the training images.
+        name: The form's name.
+
+    Returns:
+        The configuration.
+    """
     features = load_features(args)
-    options = options_of(args.data_root, args.checkpoint)
-    chosen = {}
-    for share, epochs in EPOCHS.items():
-        # `train` is half of `trainval`: a share of as many images.
-        share_of_train = min(2 * share, 1.0)
-        training = features.train.drawn(share_of_train, seed=0)
-        for name, form in FORMS.items():
-            results = []
-            for rate, decay in GRID:
-                cfg = with_schedule(form.load(options), rate, decay, epochs)
-                parts = (args.work_dir, 'frozen', 'grid', share, name, f'{rate:g}-{decay:g}')
-                run = _run(parts, cfg, training, features.val, seed=0, share=share_of_train)
-                results.append((run.mean_average_precision, cfg))
-            chosen[share, name] = max(results, key=lambda result: result[0])[1]
-    return chosen
+    # `train` is half of `trainval`: a share of as many images.
+    share_of_train = min(2 * share, 1.0)
+    training = features.train.drawn(share_of_train, seed=0)
+    results = []
+    for rate, decay in GRID:
+        cfg = with_schedule(FORMS[name].load(options_of(args.data_root, args.checkpoint)), rate, decay, EPOCHS[share])
+        parts = (args.work_dir, 'frozen', 'grid', share, name, f'{rate:g}-{decay:g}')
+        run = _run(parts, cfg, training, features.val, seed=0, share=share_of_train)
+        results.append((run.mean_average_precision, cfg))
+    return max(results, key=lambda result: result[0])[1]
 
 
 def run_frozen(

@@ -11,6 +11,7 @@ from benchmarks.voc07.gradients import Forces
 from benchmarks.voc07.runs import Run
 from benchmarks.voc07.steps import Cost
 from kmcl_mm.evaluation.resampling import paired_difference
+from kmcl_mm.evaluation.weighted_metrics import brier_scores, calibration_errors
 from kmcl_mm.files import atomic_write
 
 # What all forms are compared with: the plain head, and the one whose network is that of KMCL.
@@ -85,6 +86,37 @@ def _difference(
         return ''
     mean, low, high = paired_difference([resampled[key] for key in paired], [resampled[others[key]] for key in paired])
     return f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
+
+
+def memory_table(runs: dict[tuple[float, str, str, int], Run]) -> str:
+    """The forms as they are, calibrated, and with the votes of training images.
+
+    Args:
+        runs: Runs by the share of the images, the form's name, the name of the scores and the seed.
+
+    Returns:
+        The table; differences are those to the same heads as they are.
+    """
+    names = dict(plain='as they are', calibrated='calibrated', voted='with the votes of training images')
+    resampled = {key: run.resampled() for key, run in runs.items()}
+    rows = []
+    for share, name, kind in dict.fromkeys(key[:3] for key in runs):
+        seeds = [key[3] for key in runs if key[:3] == (share, name, kind)]
+        own, plain = ([resampled[share, name, each, seed] for seed in seeds] for each in (kind, 'plain'))
+        mean, low, high = paired_difference(own, plain)
+        own_runs = [runs[share, name, kind, seed] for seed in seeds]
+        errors = [
+            np.mean([metric(run.scores, run.target, np.ones((1, len(run.target)))) for run in own_runs])
+            for metric in (calibration_errors, brier_scores)
+        ]
+        difference = '' if kind == 'plain' else f'{mean:+.2f} ({low:+.2f} to {high:+.2f})'
+        spread = _mean_and_spread([result[0] for result in own])
+        rows.append(
+            (f'{share:.0%}', name, names[kind], len(seeds), spread, difference, *(f'{error:.4f}' for error in errors))
+        )
+    header = ('images', 'head and loss', 'scores', 'seeds', 'mAP', 'against them as they are (95 %)',
+              'calibration error', 'Brier score')  # fmt: skip
+    return _markdown(header, rows)
 
 
 def ablation_table(runs: dict[tuple[str, str, int], Run]) -> str:

@@ -11,7 +11,7 @@ default_hooks = dict(
     single_image=dict(type='SingleImageHook'),
     # A loss that is not finite stops the training; action='skip' leaves its batch out.
     finite_loss=dict(type='FiniteLossHook', action='stop'),
-    # Thresholds that tools/fit_thresholds.py has put into a checkpoint.
+    # Thresholds and calibration that tools/calibrate.py has put into a checkpoint.
     fitted_thresholds=dict(type='FittedThresholdsHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

@@ -90,8 +90,8 @@ class Calibration(nn.Module):
             Logits (N, K), float32, whose sigmoids are probabilities.
         """
         calibrated = self.slopes[0] * logits + self.biases
-        for slope, votes in zip(self.slopes[1:], self.votes(*descriptions)):
-            calibrated = calibrated + slope * logits_of(votes)
+        for number, votes in enumerate(self.votes(*descriptions), start=1):
+            calibrated = calibrated + self.slopes[number] * logits_of(votes)
         return calibrated
 
     def votes(self, *descriptions: Tensor) -> list[Tensor]:

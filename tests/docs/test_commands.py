@@ -33,6 +33,7 @@ ELSEWHERE = {
     'benchmarks.step': 'minutes and 24 GB; tests/test_benchmarks.py measures small cases',
     'benchmarks.loader': 'minutes; tests/test_benchmarks.py measures small cases',
     'benchmarks.inference': 'minutes; tests/test_benchmarks.py measures small cases',
+    'benchmarks.votes': 'minutes; tests/test_benchmarks.py measures a small case',
     'benchmarks.voc07': 'hours, and VOC; tests/test_voc07_benchmark.py runs its parts',
     'benchmarks.voc07.uncertainty': 'minutes and the features of VOC; tests/test_benchmarks.py runs its parts',
     'tests.fuzz': 'tests/fuzz/test_mutated_inputs.py tries the same inputs',

@@ -24,6 +24,7 @@ ELSEWHERE = {
     'ClassBalancedMultiLabel': 'tests/datasets/test_wrappers.py builds the data set',
     'TensorboardVisBackend': 'tests/apps/report/test_tensorboard.py trains with it',
     'WandbVisBackend': 'test_the_logs_elsewhere_are_mmengines',
+    'import faiss': 'tests/functional/test_neighbours.py compares the votes',
     'import onnxruntime': 'tests/apps/inference/test_export.py compares the scores',
 }
 # What the README's first lines leave to their reader: a network, images and their labels.

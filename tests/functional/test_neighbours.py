@@ -1,10 +1,12 @@
 import math
+import re
 
 import pytest
 import torch
 
 from kmcl_mm.functional import neighbour_vote
 from kmcl_mm.functional import neighbours as module
+from tests.conftest import ROOT
 
 
 def drawn(images=7, voters=40, width=6, labels=5, unknown=0.2, seed=0):
@@ -76,6 +78,16 @@ def test_labels_that_no_neighbour_knows():
     query, memory = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     target = torch.tensor([[-1, -1], [1, -1]])
     assert neighbour_vote(query, memory, target, neighbours=1, temperature=0.1).tolist() == [[1.0, 0.5]]
+
+
+def test_the_program_with_faiss_on_the_page():
+    pytest.importorskip('faiss', reason='faiss is not installed')
+    (program,) = re.findall(r'```python\n(import faiss.*?)```', (ROOT / 'docs/calibration.md').read_text(), re.DOTALL)
+    query, memory, target = drawn(voters=200)
+    names = dict(query=query.float(), memory=memory.float(), target=target)
+    exec(program, names)
+    expected = neighbour_vote(query, memory, target, neighbours=50, temperature=0.1)
+    assert torch.allclose(names['votes'].double(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('scale', [0.0, 1e4])

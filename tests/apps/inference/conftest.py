@@ -10,6 +10,10 @@ from mmengine.config import Config
 from mmpretrain.apis import get_model
 
 import kmcl_mm
+from kmcl_mm.engine.fitted import save_fitted
+from kmcl_mm.functional.calibration import Regression
+from kmcl_mm.modules.calibration import Calibration, descriptions_of
+from kmcl_mm.modules.kernel_memory import KernelMemory
 
 LABELS = ('crack', 'rust', 'leak')
 
@@ -56,6 +60,28 @@ def save_checkpoint(classifier, tmp_path):
         path = tmp_path / 'model.pth'
         meta = dict(dict(dataset_meta=dict(classes=LABELS)), **meta)
         torch.save(dict(state_dict=classifier.state_dict(), meta=meta), path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def save_calibrated(classifier, tmp_path):
+    """Write a checkpoint with a calibration and 40 drawn images that vote, near those that the classifier sees."""
+
+    def save(*slopes, features=None):
+        generator = torch.Generator().manual_seed(1)
+        drawn = torch.rand(40, 96, generator=generator) if features is None else features
+        with torch.inference_mode():
+            descriptions = descriptions_of(classifier.head, (drawn,), classifier.head((drawn,)))
+        target = torch.randint(-1, 2, (len(drawn), len(LABELS)), generator=generator)
+        regression = Regression(torch.tensor(slopes), torch.tensor([-0.5, 0.0, 0.5]))
+        memories = [KernelMemory.of(part, neighbours=9) for part in descriptions][: len(slopes) - 1]
+        names = [f'train/{number}.jpg' for number in range(len(drawn))]
+        calibration = Calibration(regression, memories, *([target, names] if memories else []))
+        path = tmp_path / 'calibrated.pth'
+        content = dict(state_dict=classifier.state_dict(), meta=dict(dataset_meta=dict(classes=LABELS)))
+        save_fitted(content, LABELS, path, torch.tensor([0.25, 0.5, 0.75]), calibration)
         return path
 
     return save

@@ -64,6 +64,22 @@ def test_scores_equal_the_inferencers(small_cfg, classifier, save_checkpoint, fo
     np.testing.assert_allclose(scores_of(path, images[1])[0], expected[1:2], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize('slopes', [(0.6,), (0.6, 0.4, 0.3)])
+@pytest.mark.parametrize('ending', ['onnx', 'pt2'])
+def test_a_file_has_the_calibration_and_the_votes(small_cfg, save_calibrated, folder, tmp_path, ending, slopes):
+    needs_onnx(ending)
+    inferencer = KMCLInferencer(small_cfg, save_calibrated(*slopes), fuse=False)
+    path = tmp_path / f'model.{ending}'
+    assert export(inferencer.model, metadata_of(inferencer.model, small_cfg, LABELS), path) is None
+    found = inferencer(folder)
+    _, metadata = scores_of(path, np.zeros((1, 3, 64, 64), np.float32))
+    images = [prepared(image.source, small_cfg, metadata) for image in found.images]
+    expected = np.stack([image.scores for image in found.images])
+    np.testing.assert_allclose(scores_of(path, np.concatenate(images))[0], expected, rtol=0, atol=1e-4)
+    # In memory as before.
+    np.testing.assert_array_equal(np.stack([image.scores for image in inferencer(folder).images]), expected)
+
+
 def test_the_program_in_the_docs(small_cfg, classifier, save_checkpoint, folder, tmp_path, monkeypatch):
     """Without the package: labels and scores of an image from the file alone."""
     for package in ('onnx', 'onnxruntime'):

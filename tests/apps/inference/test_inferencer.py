@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import default_collate
 from mmengine.fileio import LocalBackend
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -17,6 +18,7 @@ from scipy.stats import entropy
 from kmcl_mm.apps.inference import KMCLInferencer
 from kmcl_mm.apps.inference.decision_rule import label_names
 from kmcl_mm.apps.inference.prediction_table import write_predictions
+from kmcl_mm.modules.calibration import descriptions_of
 from tests.apps.inference.conftest import LABELS
 from tests.attacks import ATTACKS
 
@@ -113,6 +115,42 @@ def test_uncertainty_and_embedding(inferencer, classifier, folder):
     head.float()
     responsibility = scores * kernels / (scores * kernels).sum()
     assert image.uncertainty == pytest.approx(entropy(responsibility.detach().numpy()), abs=1e-4)
+
+
+@pytest.mark.parametrize('slopes', [(0.6,), (0.6, 0.4, 0.3)])
+def test_a_calibrated_checkpoint(small_cfg, classifier, save_calibrated, folder, slopes):
+    inferencer = KMCLInferencer(small_cfg, save_calibrated(*slopes), fuse=False)
+    found = inferencer(folder, with_embedding=True)
+    calibration = inferencer.model.head.calibration
+    for image in found.images:
+        batch = default_collate([inferencer.pipeline(image.source)])
+        with torch.inference_mode():
+            features = classifier.extract_feat(classifier.data_preprocessor(batch)['inputs'])
+            logits = classifier.head(features)
+            descriptions = descriptions_of(classifier.head, features, logits)
+            scores = calibration(logits, *descriptions).sigmoid()
+        np.testing.assert_allclose(image.scores, scores[0], atol=1e-5)
+        assert set(image.labels) == {name for k, name in enumerate(LABELS) if scores[0, k] >= (0.25, 0.5, 0.75)[k]}
+        if len(slopes) == 1:
+            assert image.voters == []
+            continue
+        shares, places = calibration.voters(8, *descriptions)
+        assert [voter.name for voter in image.voters] == [f'train/{place}.jpg' for place in places[0].tolist()]
+        assert [voter.share for voter in image.voters] == pytest.approx(shares[0].tolist(), abs=1e-4)
+        labels = [[LABELS[k] for k in np.flatnonzero(calibration.target[place] == 1)] for place in places[0]]
+        assert [voter.labels for voter in image.voters] == labels
+
+
+@pytest.mark.parametrize('ending', ['csv', 'json', 'parquet'])
+def test_a_table_names_the_voters(small_cfg, save_calibrated, folder, tmp_path, ending):
+    inferencer = KMCLInferencer(small_cfg, save_calibrated(0.6, 0.4, 0.3))
+    found, path = inferencer(folder), tmp_path / f'table.{ending}'
+    write_predictions(found, LABELS, path)
+    table = getattr(pandas, f'read_{ending}')(path)
+    voters = [[voter.name for voter in image.voters] for image in found.images]
+    read = table['voters'][: len(voters)].tolist()
+    assert (read if ending == 'json' else [names.split('|') for names in read]) == voters
+    assert table['voters'][len(voters) :].isna().all() and len(table) == len(voters) + 1
 
 
 def test_labels_are_named_without_test_images(classifier):

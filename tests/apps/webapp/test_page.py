@@ -6,12 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
+from kmcl_mm.apps.inference import KMCLInferencer
 from kmcl_mm.apps.webapp import uncertainty
 from kmcl_mm.apps.webapp.page import Page
 from kmcl_mm.apps.webapp.render import MAX_BARS, render_bars
 from kmcl_mm.apps.webapp.uncertainty import KERNELS, SCORES, uncertainty_of
 from kmcl_mm.apps.webapp.uploads import RefusedUpload
-from tests.apps.inference.conftest import LABELS
+from tests.apps.inference.conftest import LABELS, save_calibrated  # noqa: F401
 from tests.apps.webapp.conftest import THRESHOLDS
 
 
@@ -38,6 +39,36 @@ def test_similar_images_are_the_nearest_ones(page, index, photo):
     assert re.findall(r'alt="([^"]*)"', similar) == [index.names[place] for place in order]
     captions = [', '.join(index.labels_of(place)) or 'no label' for place in order]
     assert re.findall(r'<figcaption>([^<]*)<', similar) == captions
+
+
+@pytest.fixture
+def voting(training_cfg, save_calibrated, index):  # noqa: F811
+    """A classifier whose training images vote; of those in the index there are pictures."""
+    inferencer = KMCLInferencer(training_cfg, save_calibrated(0.6, 0.4, 0.3))
+    names = list(index.names)
+    calibration = inferencer.model.head.calibration
+    calibration.names = (*names, *calibration.names[len(names) :])
+    return inferencer
+
+
+def test_images_that_voted_are_shown(voting, index, photo):
+    page = Page(voting, index)
+    prediction, similar = page.predict(str(photo)), page.show(str(photo), page.thresholds)[-1]
+    assert 'Training images that voted' in similar and len(prediction.voters) == 8
+    titles = [f'{voter.name}, {voter.share:.0%} of the vote' for voter in prediction.voters]
+    assert re.findall(r'<figure title="([^"]*)"', similar) == titles
+    pictured = [voter.name for voter in prediction.voters if voter.name in index.names]
+    assert re.findall(r'alt="([^"]*)"', similar) == pictured
+    captions = re.findall(r'<figcaption>([^<]*)<', similar)
+    for voter, caption in zip(prediction.voters, captions):
+        labels = ', '.join(voter.labels) or 'no label'
+        assert caption == (labels if voter.name in pictured else f'{voter.name}: {labels}')
+
+
+def test_without_an_index_voters_are_named(voting, photo):
+    page = Page(voting)
+    similar = page.show(str(photo), page.thresholds)[-1]
+    assert '<img' not in similar and all(voter.name in similar for voter in page.predict(str(photo)).voters)
 
 
 def test_without_an_index_there_are_none(inferencer, photo):
