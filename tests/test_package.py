@@ -191,7 +191,8 @@ import kmcl_mm
 from mmpretrain import registry
 for kind, names in dict(MODELS='KMCLHead KMCLLoss ASLLoss FrozenTIMMBackbone MultiLabelTTA',
                         HOOKS='BestWeightsHook AverageLossesHook CheckLabelsHook',
-                        METRICS='MultiLabelF1 PartialLabelAP PerLabelAP', RUNNERS='KMCLRunner',
+                        METRICS='Bootstrapped MultiLabelF1 MultiLabelTorchMetrics PartialLabelAP PerLabelAP',
+                        RUNNERS='KMCLRunner',
                         DATASETS='CocoMultiLabel VOCMultiLabel DigitScenes',
                         TRANSFORMS='LoadCheckedImage RandomColorCutout').items():
     for name in names.split():

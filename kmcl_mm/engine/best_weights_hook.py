@@ -96,8 +96,9 @@ class BestWeightsHook(CheckpointHook):
 
     def _take_over_best(self, runner: Runner) -> None:
         """Go on with the best checkpoint so far, if it is this training's and the metric is still the same."""
-        former = self.best_ckpt_path
-        if not self.save_best or former is None:
+        # MMEngine's hook has no `best_ckpt_path` where no best checkpoint is kept.
+        former = self.best_ckpt_path if self.save_best else None
+        if former is None:
             return
         self.best_ckpt_path = self._own(former)
         metric = self.key_indicators[0]

@@ -18,9 +18,9 @@ from tests.conftest import ROOT
 TOOLS = (
     'browse_dataset',
     'build_index',
+    'calibrate',
     'check_dataset',
     'deploy/export',
-    'fit_thresholds',
     'predict',
     'show_predictions',
     'test',

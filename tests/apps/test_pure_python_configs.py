@@ -177,9 +177,10 @@ def test_show_predictions(run, config, checkpoint, tmp_path):
     assert (tmp_path / 'predictions.png').stat().st_size > 1000
 
 
-def test_fit_thresholds(run, config, checkpoint, tmp_path):
-    output = run('fit_thresholds', config, checkpoint, '--out', tmp_path / 'fitted.pth')
-    assert 'They are also the test images' in output and (tmp_path / 'fitted.pth').is_file()
+def test_calibrate(run, config, checkpoint, tmp_path):
+    output = run('calibrate', config, checkpoint, '--out', tmp_path / 'fitted.pth')
+    assert 'which are the test images too' in output and 'Memory of 8 training images' in output
+    assert (tmp_path / 'fitted.pth').is_file()
 
 
 def test_report(run, config, checkpoint, tmp_path):

@@ -95,6 +95,10 @@ def test_without_averaging_it_is_the_hosts_hook(tmp_path):
 def test_without_a_best_checkpoint(tmp_path):
     best, last = train(tmp_path, [1, 1, 1], goal=2, save_best=None, rule=None)
     assert best == [] and 'ema_state_dict' in last
+    # Also where a training goes on.
+    last = tmp_path / 'epoch_3.pth'
+    best, _ = train(tmp_path, [1, 1], goal=2, epochs=4, save_best=None, rule=None, resume_from=str(last))
+    assert best == []
 
 
 def test_a_single_metric_decides():
