@@ -52,6 +52,8 @@ class KernelMemory(nn.Module):
         check_at_least('the number of images in `vectors`', len(vectors), 1)
         check_at_least('neighbours', neighbours, 1)
         check_temperature(temperature)
+        # In memory one dimension after the other: a product with a single image is several times as fast.
+        vectors = vectors.T.contiguous().T
         for name, tensor in dict(vectors=vectors, mean=mean, projection=projection).items():
             if tensor is not None and not tensor.isfinite().all():
                 raise ValueError(f'Expected argument `{name}` to be finite.')
@@ -89,7 +91,22 @@ class KernelMemory(nn.Module):
         return cls(vectors.half(), mean, projection, **options)
 
     def vectors_of(self, descriptions: Tensor) -> Tensor:
-        """Turn descriptions (N, D) into vectors (N, M), float32."""
+        """Turn descriptions (N, D) into vectors (N, M), float32.
+
+        Args:
+            descriptions: Descriptions (N, D).
+
+        Returns:
+            Vectors (N, M).
+
+        Raises:
+            ValueError: The descriptions have another width.
+        """
+        if descriptions.shape[-1] != len(self.mean):
+            raise ValueError(
+                f'Expected descriptions of {len(self.mean)} dimensions, as the training images that vote have, but got '
+                f'{descriptions.shape[-1]}. Calibrate the checkpoint again with its own configuration.'
+            )
         vectors = normalize(descriptions.float() - self.mean, dim=1)
         return vectors if self.projection is None else vectors @ self.projection
 

@@ -147,5 +147,7 @@ def test_parts_that_do_not_fit():
     for state in ({}, dict(calibration.state(), memories=[{}]), dict(calibration.state(), slopes=1)):
         with pytest.raises(ValueError, match='its parts are not'):
             Calibration.from_state(state)
+    with pytest.raises(ValueError, match='of 8 dimensions.*got 4'):
+        memories[0](torch.zeros(2, 4))
     with pytest.raises(ValueError, match='GlobalAveragePooling'):
         descriptions_of(head, torch.zeros(2, 8, 7, 7), torch.zeros(2, 3))

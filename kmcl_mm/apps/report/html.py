@@ -19,6 +19,7 @@ from .label_data import frequency_order, labels_of_pairs
 from .pair_charts import draw_cooccurrence, draw_similarity, rank_correlation
 from .precision_recall_chart import draw_precision_recall
 from .predictions import Evaluation
+from .reliability_chart import draw_reliability, reliability
 from .results import Results, measure
 from .threshold_chart import draw_thresholds, threshold_curves
 from .work_dir import find_start, read_curves
@@ -27,6 +28,8 @@ from .work_dir import find_start, read_curves
 _BOKEH = Resources(mode='inline', components=['bokeh', 'bokeh-widgets'])
 # Example images of each kind.
 _EXAMPLES = 12
+# The score in percent that the page takes as an example of what scores mean.
+_SCORE = 70
 
 
 class Pairs(NamedTuple):
@@ -56,6 +59,7 @@ def write_report(config_name: str, checkpoint: Path, work_dir: Path, evaluation:
     results = measure(evaluation)
     frequent = frequency_order(evaluation.data.counts, evaluation.target)
     curves = read_curves(work_dir)
+    found = reliability(evaluation.scores, evaluation.target)
     pairs = draw_pairs(evaluation)
     losses = draw_losses(curves)
     wrong, missed = mistakes(evaluation, _EXAMPLES)
@@ -65,6 +69,7 @@ def write_report(config_name: str, checkpoint: Path, work_dir: Path, evaluation:
         **draw_frequency(evaluation, results),
         **draw_precision_recall(evaluation, frequent, results),
         **draw_thresholds(threshold_curves(evaluation, frequent)),
+        **draw_reliability(found),
         **pairs.charts,
         **draw_map(evaluation, frequent),
     }
@@ -85,6 +90,7 @@ def write_report(config_name: str, checkpoint: Path, work_dir: Path, evaluation:
             evaluation=evaluation,
             results=results,
             data=evaluation.data,
+            example=found.at(_SCORE) if len(found.bins) else None,
             pairs=pairs,
             rows=_label_rows(evaluation, results),
             only_tested=[evaluation.labels[k] for k in frequent if evaluation.data.counts.positives[k] == 0],

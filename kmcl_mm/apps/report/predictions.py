@@ -46,6 +46,8 @@ class Evaluation:
         embeddings: Their embeddings (D, M).
         kernels: Distances between the kernels of the labels in the charts of pairs, in the drawn images; None for a
             head without one kernel per label, or without pairs.
+        is_calibrated: Whether the checkpoint has a calibration, see tools/calibrate.py.
+        voters: Number of training images that vote in it.
     """
 
     labels: tuple[str, ...]
@@ -63,6 +65,8 @@ class Evaluation:
     drawn: np.ndarray
     embeddings: np.ndarray
     kernels: KernelDistances | None
+    is_calibrated: bool
+    voters: int
 
     def __len__(self) -> int:
         return len(self.names)
@@ -114,6 +118,7 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int, device: str | torch
     data = read_label_data(cfg, tuple(labels), loader.dataset)
     pairs = labels_of_pairs(data.counts)
     with_kernels = has_kernels(model.head)
+    calibration = getattr(model.head, 'calibration', None)
     kernels = KernelDistances(pairs) if with_kernels and pairs else None
 
     inputs_of_head: list[Tensor] = []
@@ -156,6 +161,8 @@ def evaluate(cfg: Config, checkpoint: Path, max_images: int, device: str | torch
         drawn=drawn,
         embeddings=torch.cat(embeddings).numpy(),
         kernels=kernels,
+        is_calibrated=calibration is not None,
+        voters=0 if calibration is None else len(calibration.names),
     )
 
 

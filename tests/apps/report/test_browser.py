@@ -16,9 +16,16 @@ FIRST_DOT = """() => {
   const { x, y, name } = plot.renderers[0].data_source.data;
   return [box.x + view.frame.x_scale.compute(x[0]), box.y + view.frame.y_scale.compute(y[0]), name[0]];
 }"""
+# The place of the first dot of the reliability diagram on the screen, and its number of pairs.
+FIRST_BIN = """() => {
+  const plot = Bokeh.documents[0].get_model_by_name('reliability');
+  const view = Bokeh.index.find_one_by_id(plot.id), box = view.el.getBoundingClientRect();
+  const { score, share, pairs } = plot.renderers[2].data_source.data;
+  return [box.x + view.frame.x_scale.compute(score[0]), box.y + view.frame.y_scale.compute(share[0]), pairs[0]];
+}"""
 CHARTS = (
-    'loss_asl loss_reconstruction loss_contrastive mAP frequency precision_recall thresholds cooccurrence similarity '
-    'map'
+    'loss_asl loss_reconstruction loss_contrastive mAP frequency precision_recall thresholds reliability cooccurrence '
+    'similarity map'
 ).split()
 
 
@@ -93,6 +100,16 @@ def test_tapping_the_map_shows_the_image_until_the_next_tap(opened):
     tab.wait_for_timeout(500)
     expect(tab.locator('.bk-Tooltip b').first).to_have_text(name)
     assert tab.evaluate('document.documentElement.scrollWidth') == 390
+
+
+def test_pointing_at_the_reliability_diagram_shows_the_numbers_of_a_bin(opened):
+    tab = opened(1280)
+    tab.evaluate("document.querySelector('#reliability').scrollIntoView({ behavior: 'instant' })")
+    x, y, pairs = tab.evaluate(FIRST_BIN)
+    tab.mouse.move(x, y)
+    tooltip = tab.locator('.bk-Tooltip').first
+    for text in ('scores:', 'mean score:', 'share present:', 'pairs:', str(pairs)):
+        expect(tooltip).to_contain_text(text)
 
 
 def test_fields_choose_what_is_shown(opened):

@@ -18,6 +18,7 @@ from kmcl_mm.apps.report.label_data import LabelData, frequency_order
 from kmcl_mm.apps.report.pair_charts import draw_similarity
 from kmcl_mm.apps.report.precision_recall_chart import draw_precision_recall
 from kmcl_mm.apps.report.predictions import Evaluation
+from kmcl_mm.apps.report.reliability_chart import draw_reliability, reliability
 from kmcl_mm.apps.report.results import measure
 from kmcl_mm.apps.report.threshold_chart import draw_thresholds, threshold_curves
 from kmcl_mm.apps.report.work_dir import Curves
@@ -52,6 +53,8 @@ def drawn_evaluation(num_labels, num_images=300):
         drawn=np.arange(0, num_images, 10),
         embeddings=random.random((num_images // 10, 4)),
         kernels=None,
+        is_calibrated=False,
+        voters=0,
     )
 
 
@@ -65,11 +68,12 @@ def test_charts_of_few_and_of_many_labels(num_labels):
         **draw_frequency(evaluation, results),
         **draw_precision_recall(evaluation, frequent, results),
         **draw_thresholds(threshold_curves(evaluation, frequent)),
+        **draw_reliability(reliability(evaluation.scores, evaluation.target)),
         **draw_map(evaluation, frequent),
         **pairs.charts,
     }
     script, places = components(charts)
-    assert len(places) == 4 + (num_labels > 1)
+    assert len(places) == 5 + (num_labels > 1)
     assert len(script) < 1e6
 
 

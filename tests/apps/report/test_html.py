@@ -71,6 +71,15 @@ def test_without_a_test_image_that_has_a_label(report, training, images, tmp_pat
         assert words in page
 
 
+def test_without_a_known_label(report, training, images, tmp_path):
+    header, *rows = (images / 'val.csv').read_text().splitlines()
+    (images / 'unknown.csv').write_text('\n'.join([header, *(row.rsplit(',', 4)[0] + ',-1,-1,-1,-1' for row in rows)]))
+    out = tmp_path / 'page.html'
+    status, output = report(training[0], '--out', out, '--cfg-options', 'test_dataloader.dataset.ann_file=unknown.csv')
+    assert status == 0, output
+    assert 'No label of a test image is known' in out.read_text(encoding='utf-8')
+
+
 @pytest.mark.parametrize('trained', ['1,1,0,0', '0,0,0,0'])
 def test_labels_without_a_training_image_are_named(report, training, images, tmp_path, trained):
     header, *rows = (images / 'train.csv').read_text().splitlines()
