@@ -20,10 +20,13 @@ import torch
 from mmengine.config import Config
 from mmpretrain.structures import label_to_onehot
 
+from kmcl_mm.apps.inference import load_classifier
 from kmcl_mm.apps.model_building import build_model
 from kmcl_mm.config import load_config
 from kmcl_mm.datasets import DigitScenes
+from kmcl_mm.engine import KMCLRunner
 from kmcl_mm.evaluation import MultiLabelF1
+from kmcl_mm.functional import neighbour_vote
 from tests.attacks import ATTACKS
 from tests.conftest import ROOT
 
@@ -315,7 +318,7 @@ def test_the_options_are_those_of_mmpretrains_tool(monkeypatch, capsys, tool):
 
 
 @pytest.mark.parametrize(
-    'door', ['resume', 'automatic resume', 'load_from', 'test', 'show_predictions', 'fit_thresholds']
+    'door', ['resume', 'automatic resume', 'load_from', 'test', 'show_predictions', 'calibrate', 'fit_thresholds']
 )
 def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, run_tool, door):
     """At each door that a checkpoint comes in by."""
@@ -330,6 +333,7 @@ def test_a_checkpoint_that_runs_code_is_refused(small_config, tmp_path, run_tool
         'load_from': ['train', config, '--work-dir', work_dir, '--cfg-options', f'load_from={bad}'],
         'test': ['test', config, bad, '--work-dir', work_dir],
         'show_predictions': ['show_predictions', config, bad, '--out', tmp_path / 'grid.png'],
+        'calibrate': ['calibrate', config, bad],
         'fit_thresholds': ['fit_thresholds', config, bad],
     }[door]
     output = run_tool(*command, expect=2)
@@ -357,6 +361,7 @@ def of_other_labels(tmp_path_factory):
         'train small.py --resume best_1.pth --work-dir run',
         'test small.py best_1.pth --work-dir run',
         'show_predictions small.py best_1.pth --out grid.png',
+        'calibrate small.py best_1.pth',
         'fit_thresholds small.py best_1.pth',
         'report .',
     ],
@@ -461,7 +466,8 @@ def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, t
     assert grid.read_bytes().startswith(b'\x89PNG')
 
     output = run_tool('fit_thresholds', config, best, '--goal', 'recall', '--wished', 0.9)
-    assert 'fitted on one half and tested on the other' in output and 'CP ' in output
+    assert 'tools/fit_thresholds.py is now tools/calibrate.py --parts thresholds.' in output
+    assert 'each half is judged by what was fitted on the other half' in output and 'CF1' in output
     fitted = best.with_name(f'{best.stem}_thresholds.pth')
     thresholds = list(torch.load(fitted, weights_only=False)['meta']['thresholds'].values())
     assert len(thresholds) == 10
@@ -475,6 +481,217 @@ def test_predictions_are_printed_and_drawn_and_thresholds_fitted(small_config, t
     assert f'multi-label/CF1: {expected["CF1"]:.4f}' in output
     output = run_tool('show_predictions', config, fitted, '--out', tmp_path / 'fitted.png')
     assert 'a fitted threshold for each label' in output
+
+
+def calibrated_scores(config, checkpoint, calibration):
+    """Scores of the test images by the weights of a checkpoint and the numbers of a calibration, from the equations."""
+    cfg = load_config(config, {})
+    model, _ = load_classifier(cfg, checkpoint, 'cpu')
+    loader = KMCLRunner.build_dataloader(cfg.test_dataloader, seed=0)
+    logits, features, embedding = [], [], []
+    with torch.inference_mode():
+        for batch in loader:
+            pooled = model.extract_feat(model.data_preprocessor(batch)['inputs'])
+            features.append(pooled[-1])
+            embedding.append(model.head.pre_logits(pooled))
+            logits.append(model.head.mixture(pooled).logits)
+    mixed = calibration['slopes'][0] * torch.cat(logits) + calibration['biases']
+    parts = zip(calibration['slopes'][1:], calibration['memories'], map(torch.cat, (features, embedding)))
+    for slope, memory, description in parts:
+        query = torch.nn.functional.normalize(description - memory['mean'], dim=1)
+        vectors, options = memory['vectors'].float(), (memory['neighbours'], memory['temperature'])
+        votes = neighbour_vote(query, vectors, calibration['target'], *options)
+        mixed = mixed + slope * votes.clamp(0.001, 0.999).logit()
+    return mixed.sigmoid()
+
+
+def scores_of_test(run_tool, tmp_path, *arguments):
+    """Scores that tools/test.py writes, and what it prints."""
+    out = tmp_path / 'scores.pkl'
+    output = run_tool('test', *arguments, '--work-dir', tmp_path / 'test', '--out', out)
+    return torch.stack([sample['pred_score'] for sample in pickle.loads(out.read_bytes())]), output
+
+
+def test_a_checkpoint_is_calibrated(small_config, tmp_path, run_tool):
+    """Then tests have calibrated scores, and a training from it is the one from the plain checkpoint."""
+    scenes = {f'{split}_dataloader.dataset.num_scenes': 40 for split in ('val', 'test')}
+    config = small_config(**{'train_cfg.max_epochs': 1, **scenes})
+    run_tool('train', config, '--work-dir', tmp_path / 'run')
+    (best,) = (tmp_path / 'run').glob('best_*.pth')
+    printed = run_tool('calibrate', config, best)
+    assert 'Memory of 24 training images, 0.0 MB. Neighbours that vote: 2' in printed
+    assert 'Fitted on 40 images, which are the test images too: here each half is judged by what was' in printed
+    assert 'dimensions' not in printed and 'Uncertain' in printed
+    for name in ('calibration error', 'Brier score', 'OF1'):
+        assert re.search(rf'\n{name} +[\d.]+ +[\d.]+ +[+-][\d.]+ \([+-][\d.]+ to [+-][\d.]+\)\n', printed)
+    calibrated = best.with_name(f'{best.stem}_calibrated.pth')
+    assert printed.endswith(f'Checkpoint: {calibrated}\n')
+
+    plain, content = weights(best), weights(calibrated)
+    calibration, thresholds = content.pop('calibration'), content['meta'].pop('thresholds')
+    assert content.keys() == plain.keys() and content['meta'] == plain['meta']
+    assert all(tensor.equal(plain['state_dict'][name]) for name, tensor in content['state_dict'].items())
+    assert list(thresholds) == calibration['labels'] == list(DigitScenes.METAINFO['classes'])
+    assert calibration['names'] == [f'image {number}' for number in range(24)]
+    scenes = DigitScenes(num_scenes=24)
+    expected = [label_to_onehot(scenes.get_data_info(number)['gt_label'], 10).tolist() for number in range(24)]
+    assert calibration['target'].tolist() == expected
+
+    scores, output = scores_of_test(run_tool, tmp_path, config, best)
+    assert 'Scores are calibrated' not in output
+    before = re.search(r'multi-label/mAP: ([\d.]+)', output)[1]
+    assert re.search(rf'\nmAP +{float(before):.2f} ', printed)
+    found, output = scores_of_test(run_tool, tmp_path, config, calibrated)
+    assert 'Scores are calibrated, with the votes of 24 training images.' in output
+    assert 'by the thresholds that were fitted for the checkpoint' in output
+    torch.testing.assert_close(found, calibrated_scores(config, best, calibration), rtol=1e-3, atol=1e-4)
+    assert (found - scores).abs().mean() > 0.05
+
+    losses = []
+    for name, checkpoint in (('plain', best), ('calibrated', calibrated)):
+        run_tool('train', config, '--work-dir', tmp_path / name, '--cfg-options', f'load_from={checkpoint}')
+        losses.append([line['loss'] for line in scalars(tmp_path / name)[0]])
+        assert 'calibration' not in weights(tmp_path / name / 'epoch_1.pth')
+    assert len(losses[0]) == 3 and losses[0] == losses[1]
+
+
+@pytest.fixture(scope='module')
+def demo(tmp_path_factory):
+    """A configuration of the demo, a checkpoint, and one that is calibrated and has thresholds."""
+    folder = tmp_path_factory.mktemp('demo')
+    cfg = Config.fromfile(ROOT / DIGITS)
+    cfg.merge_from_dict({**SMALL, 'val_dataloader.dataset.num_scenes': 30, 'test_dataloader.dataset.num_scenes': 31})
+    cfg.model.backbone = {key: value for key, value in cfg.model.backbone.items() if value is not None}
+    cfg.dump(folder / 'small.py')
+    torch.manual_seed(0)
+    content = dict(
+        state_dict=build_model(cfg).state_dict(), meta=dict(dataset_meta=dict(classes=DigitScenes.METAINFO['classes']))
+    )
+    torch.save(content, folder / 'plain.pth')
+    torch.save(dict(content, meta=dict(content['meta'], epoch=9)), folder / 'other.pth')
+    run(sys.executable, 'tools/calibrate.py', folder / 'small.py', folder / 'plain.pth')
+    return folder
+
+
+def test_parts_of_a_calibration(demo, tmp_path, run_tool):
+    config, plain, whole = demo / 'small.py', demo / 'plain.pth', demo / 'plain_calibrated.pth'
+    alone = tmp_path / 'alone.pth'
+    output = run_tool('calibrate', config, plain, '--parts', 'calibration', '--out', alone)
+    assert 'Fitted on 30 images. On 31 test images, which chose nothing of it' in output
+    assert 'Memory' not in output and 'precision' not in output
+    content = weights(alone)
+    assert content['calibration']['memories'] == [] and content['calibration']['target'] is None
+    assert 'thresholds' not in content['meta']
+    scores, output = scores_of_test(run_tool, tmp_path, config, alone)
+    assert 'Scores are calibrated.' in output and 'by its threshold 0.5' in output
+    expected = calibrated_scores(config, plain, content['calibration'])
+    torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-4)
+
+    # Thresholds alone are for the calibrated scores, and keep the calibration.
+    run_tool('calibrate', config, alone, '--parts', 'thresholds')
+    fitted = weights(tmp_path / 'alone_thresholds.pth')
+    assert len(fitted['meta']['thresholds']) == 10
+    assert fitted['calibration']['slopes'].equal(content['calibration']['slopes'])
+    assert fitted['meta']['thresholds'] != weights(whole)['meta']['thresholds']
+
+    # Anew, from a checkpoint that is calibrated already: the same as from the plain one.
+    run_tool('calibrate', config, whole, '--out', tmp_path / 'again.pth')
+    again, first = weights(tmp_path / 'again.pth'), weights(whole)
+    assert again['meta'] == first['meta']
+    assert again['calibration']['slopes'].equal(first['calibration']['slopes'])
+
+
+def test_a_smaller_memory(demo, tmp_path, run_tool):
+    out = tmp_path / 'small.pth'
+    sizes = ['--max-images', 20, '--max-megabytes', 0.0035]
+    output = run_tool('calibrate', demo / 'small.py', demo / 'plain.pth', *sizes, '--out', out)
+    # 0.0035 MB are 175 bytes for each of 20 images, of which 10 are labels.
+    assert 'Memory of 20 training images, 0.0 MB' in output
+    assert re.search(r'Of \[96, 128\] dimensions \[\d+, \d+\] are kept, which costs -?\d+\.\d\d mAP', output)
+    state = weights(out)['calibration']
+    assert len(state['names']) == 20 and all(len(memory['vectors']) == 20 for memory in state['memories'])
+    assert sum(memory['vectors'].nbytes for memory in state['memories']) + state['target'].nbytes <= 3500
+
+
+def test_numbers_of_another_calibration(demo, tmp_path, run_tool):
+    out, whole = tmp_path / 'like.pth', demo / 'plain_calibrated.pth'
+    options = ['--like', whole, '--max-images', 15, '--out', out]
+    # Validation images are not needed.
+    output = run_tool('calibrate', demo / 'small.py', demo / 'other.pth', *options, '--cfg-options', 'val_dataloader=')
+    assert f'Taken over from {whole}. On 31 test images' in output and 'Fitting' not in output
+    assert 'Memory of 15 training images' in output
+    taken, original = weights(out), weights(whole)
+    assert taken['meta']['epoch'] == 9
+    assert taken['meta']['thresholds'] == pytest.approx(original['meta']['thresholds'])
+    for name in ('slopes', 'biases'):
+        assert taken['calibration'][name].equal(original['calibration'][name])
+    for memory, other in zip(taken['calibration']['memories'], original['calibration']['memories']):
+        assert (memory['neighbours'], memory['temperature']) == (other['neighbours'], other['temperature'])
+        assert len(memory['vectors']) == 15
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ('plain.pth --parts memory', '--parts memory needs calibration'),
+        ('plain.pth --parts memory thresholds', '--parts memory needs calibration'),
+        ('plain.pth --parts votes', 'invalid choice'),
+        ('plain.pth --max-images 0', 'expected a whole number of at least 1'),
+        ('plain.pth --max-megabytes 0', '--max-megabytes must be above 0'),
+        ('plain.pth --max-megabytes nan', '--max-megabytes must be above 0'),
+        ('plain.pth --max-megabytes 1e-3', 'does not fit into 0.001 MB'),
+        ('plain.pth --goal precision', '--goal precision needs --wished'),
+        ('plain.pth --wished 0.9', '--wished is for --goal precision or recall'),
+        ('plain.pth --goal recall --wished 1.5', 'must be in (0, 1], but is 1.5'),
+        ('plain.pth --cfg-options val_dataloader=', 'no val_dataloader.dataset'),
+        ('plain.pth --cfg-options train_dataloader=', 'no train_dataloader.dataset'),
+        ('plain.pth --like plain.pth --parts calibration', 'a calibration without a memory, but it has none'),
+        ('plain.pth --like plain_calibrated.pth --parts calibration thresholds', 'but it has one with a memory'),
+        ('plain.pth --like bad.pth', 'could run code'),
+        ('plain.pth --like small.py', 'small.py'),
+        ('none.pth', 'none.pth'),
+        ('plain.pth --like none.pth', 'none.pth'),
+    ],
+)
+def test_a_calibration_that_cannot_be(demo, run_tool, arguments, message):
+    torch.save(dict(state_dict={}, meta={}, extra=ATTACKS[1]), demo / 'bad.pth')
+    before = {path.name for path in demo.iterdir()}
+    arguments = [demo / word if re.fullmatch(r'\w+\.(pth|py)', word) else word for word in arguments.split()]
+    output = run_tool('calibrate', demo / 'small.py', *arguments, '--device', 'cpu', expect=2)
+    assert message in output and 'Traceback' not in output and not (ROOT / 'pwned').exists()
+    assert {path.name for path in demo.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            'plain.pth --cfg-options model.head.thr=None model.head.topk=3',
+            'The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.',
+        ),
+        (
+            'plain_calibrated.pth --parts memory calibration',
+            'The thresholds in plain_calibrated.pth are for its former scores. Add thresholds to --parts.',
+        ),
+        ('plain.pth --like plain.pth', 'plain.pth has no fitted thresholds. Leave thresholds out of --parts.'),
+    ],
+)
+def test_thresholds_that_do_not_fit(demo, run_tool, arguments, message):
+    at = {name: str(demo / name) for name in ('plain.pth', 'plain_calibrated.pth')}
+    message = ' '.join(at.get(word, word) for word in message.split())
+    words = [at.get(word, word) for word in arguments.split()]
+    run_tool('calibrate', demo / 'small.py', *words, '--out', demo / 'never.pth', expect=message)
+    assert not (demo / 'never.pth').exists()
+
+
+def test_the_highest_labels_of_calibrated_scores(demo, tmp_path, run_tool):
+    """A head that predicts by topk is calibrated without thresholds."""
+    head, out = ['--cfg-options', 'model.head.thr=None', 'model.head.topk=3'], tmp_path / 'out.pth'
+    output = run_tool('calibrate', demo / 'small.py', demo / 'plain.pth', '--parts', 'calibration', '--out', out, *head)
+    before, after = re.search(r'\nOF1 +([\d.]+) +([\d.]+) ', output).groups()
+    for checkpoint, expected in ((demo / 'plain.pth', before), (out, after)):
+        _, output = scores_of_test(run_tool, tmp_path, demo / 'small.py', checkpoint, *head)
+        assert f'{float(re.search(r"multi-label/OF1: ([0-9.]+)", output)[1]):.2f}' == expected
 
 
 def test_a_training_of_too_few_steps(small_config, tmp_path, run_tool):

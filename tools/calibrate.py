@@ -31,7 +31,7 @@ from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run
 from kmcl_mm.apps.inference import load_classifier
 from kmcl_mm.apps.inference.decision_rule import label_names, thresholds_of
 from kmcl_mm.config import load_config
-from kmcl_mm.engine.fitted import save_fitted
+from kmcl_mm.engine.fitted import THRESHOLDS_KEY, save_fitted
 from kmcl_mm.files import check_writable
 from kmcl_mm.functional.thresholds import GOALS
 from kmcl_mm.modules.calibration import Calibration, calibrate
@@ -84,10 +84,9 @@ def describe_all(
     args: argparse.Namespace, cfg: Config, model: BaseModel, checkpoint: dict[str, Any]
 ) -> dict[str, DescribedImages]:
     """The images that are needed: 'test' only where they are not those of validation, or nothing is fitted on these."""
-    needed = ['test'] if args.like else ['val']
-    if not args.like and cfg.val_dataloader.dataset != cfg.test_dataloader.dataset:
-        needed.append('test')
-    loaders = {name: evaluation_loader(cfg[f'{name}_dataloader'], checkpoint, args.checkpoint) for name in needed}
+    validation, test = ((cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test'))
+    needed = ['test'] if args.like else ['val'] if validation == test else ['val', 'test']
+    loaders = {name: evaluation_loader(cfg, f'{name}_dataloader', checkpoint, args.checkpoint) for name in needed}
     if 'memory' in args.parts:
         training = training_loader(cfg, checkpoint, args.checkpoint, args.max_images)
         for name, loader in loaders.items():
@@ -95,7 +94,7 @@ def describe_all(
         loaders = {'training': training, **loaders}
     images = {}
     for name, loader in loaders.items():
-        print(f'{name.capitalize()} images:')
+        print(f'{dict(val="Validation").get(name, name.capitalize())} images:')
         images[name], skipped = describe(model, loader)
         for image in skipped:
             print(f'Skipped {image.source}: {image.reason}', file=sys.stderr)
@@ -106,7 +105,29 @@ def rule_of(model: BaseModel, names: Sequence[str]) -> PredictionRule:
     """How a checkpoint predicts."""
     thresholds = thresholds_of(model, names)
     values = None if thresholds is None else torch.tensor(thresholds.tolist(), dtype=torch.float64)
-    return PredictionRule(getattr(model.head, 'calibration', None), values, model.head.topk)
+    calibration = getattr(model.head, 'calibration', None)
+    # Described images are on the CPU, wherever the model is.
+    return PredictionRule(None if calibration is None else calibration.cpu(), values, model.head.topk)
+
+
+def check_thresholds(parts: Sequence[str], path: str | Path, checkpoint: dict[str, Any], rule: PredictionRule) -> None:
+    """Refuse thresholds for a head that has none, and earlier ones for scores that will be others."""
+    if 'thresholds' in parts and rule.thresholds is None:
+        raise SystemExit('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
+    if 'thresholds' not in parts and has_thresholds(checkpoint):
+        raise SystemExit(f'The thresholds in {path} are for its former scores. Add thresholds to --parts.')
+
+
+def has_thresholds(checkpoint: dict[str, Any]) -> bool:
+    return bool((checkpoint.get('meta') or {}).get(THRESHOLDS_KEY))
+
+
+def load_other(path: Path, parts: Sequence[str], cfg: Config, names: Sequence[str]) -> PredictionRule:
+    """The rule of the checkpoint whose numbers are taken over."""
+    model, checkpoint = load_classifier(cfg, path, 'cpu', names)
+    if 'thresholds' in parts and not has_thresholds(checkpoint):
+        raise SystemExit(f'{path} has no fitted thresholds. Leave thresholds out of --parts.')
+    return rule_of(model, names)
 
 
 def main() -> None:
@@ -116,9 +137,8 @@ def main() -> None:
     model, checkpoint = load_classifier(cfg, args.checkpoint, args.device)
     names = label_names(checkpoint, args.checkpoint, cfg, model.head)
     before = rule_of(model, names)
-    if before.thresholds is None and 'thresholds' in args.parts:
-        raise SystemExit('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
-    other = rule_of(load_classifier(cfg, args.like, 'cpu', names)[0], names) if args.like else None
+    check_thresholds(args.parts, args.checkpoint, checkpoint, before)
+    other = load_other(args.like, args.parts, cfg, names) if args.like else None
     wanted = Wanted(args.parts, args.goal, args.wished, args.max_megabytes)
 
     calibrate(model.head, None)

@@ -1,7 +1,8 @@
 """Images as the fitting sees them: two descriptions, logits and labels."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from ..inference.image_names import image_names
 from .loaders import ReadableImages, Unreadable
 
 
-class DescribedImages(NamedTuple):
+@dataclass(frozen=True)
+class DescribedImages:
     """N images as a classifier describes them.
 
     Attributes:

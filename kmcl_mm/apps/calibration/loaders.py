@@ -53,13 +53,16 @@ class ReadableImages(Dataset):
         return len(self._places)
 
     def __getitem__(self, number: int) -> dict[str, Any] | Unreadable:
-        place = self._places[number]
+        path = self.get_data_info(number).get('img_path')
         try:
-            return self._dataset[place]
+            item = self._dataset[self._places[number]]
         except Exception as error:
             raise_storage_error(error)
-            path = self._dataset.get_data_info(place).get('img_path')
-            return Unreadable(number, path or f'image {place}', str(error))
+            return Unreadable(number, path or f'image {self._places[number]}', str(error))
+        # MMEngine's data sets give another image in place of one that the pipeline drops.
+        if path and item['data_samples'].get('img_path', path) != path:
+            return Unreadable(number, path, 'the pipeline drops it')
+        return item
 
     def get_data_info(self, number: int) -> dict[str, Any]:
         """The annotations of an image, by its number among those taken."""
@@ -111,11 +114,12 @@ def training_loader(
     return _in_order(cfg.test_dataloader, **loader)
 
 
-def evaluation_loader(loader_cfg: dict[str, Any], checkpoint: dict[str, Any], path: str | Path) -> DataLoader:
+def evaluation_loader(cfg: Config, name: str, checkpoint: dict[str, Any], path: str | Path) -> DataLoader:
     """A loader of validation or test images in their order, with labels compared as :func:`training_loader` does.
 
     Args:
-        loader_cfg: Its configuration.
+        cfg: The configuration.
+        name: 'val_dataloader' or 'test_dataloader'.
         checkpoint: The checkpoint.
         path: Its path, for messages.
 
@@ -123,8 +127,11 @@ def evaluation_loader(loader_cfg: dict[str, Any], checkpoint: dict[str, Any], pa
         The loader.
 
     Raises:
-        ValueError: The images have other labels.
+        ValueError: The configuration has no such images, or they have other labels.
     """
+    loader_cfg = cfg.get(name) or {}
+    if loader_cfg.get('dataset') is None:
+        raise ValueError(f'The configuration has no {name}.dataset, whose images are needed.')
     loader = _in_order(loader_cfg)
     dataset: Any = loader.dataset
     check_same_labels(checkpoint, path, dataset.metainfo.get('classes'))

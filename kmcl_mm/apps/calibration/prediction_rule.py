@@ -112,9 +112,14 @@ def judge_by_others(
 
     Returns:
         Scores and predicted labels of all images.
+
+    Raises:
+        ValueError: All images are of one patient.
     """
     judged = before.judge(images)
     first, second = images.halves()
+    if not len(second):
+        raise ValueError('The validation images are the test images, and of one patient. Give other ones for either.')
     for own, others in ((first, second), (second, first)):
         rule = fit_rule(wanted, before, training, images.chosen(others))
         for whole, part in zip(judged, rule.judge(images.chosen(own))):
