@@ -6,8 +6,9 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from torchmetrics.functional.classification import binary_calibration_error
 
-from benchmarks.voc07 import fine_tuned, frozen, gradients, steps
+from benchmarks.voc07 import fine_tuned, frozen, gradients, memory, steps
 from benchmarks.voc07.__main__ import PAGE, PARTS
 from benchmarks.voc07.forms import ABLATIONS, EPOCHS, FORMS, GRID
 from benchmarks.voc07.frozen import Features, Part, with_schedule
@@ -17,6 +18,7 @@ from benchmarks.voc07.tables import (
     ablation_table,
     comparison_table,
     forces_table,
+    memory_table,
     parts_around,
     steps_table,
     write_table,
@@ -75,7 +77,7 @@ def small(monkeypatch, tmp_path):
         return Part(features, target)
 
     features = Features(part(640), part(512), part(700), part(100))
-    for module in (frozen, gradients):
+    for module in (frozen, gradients, memory):
         monkeypatch.setattr(module, 'load_features', lambda args: features)
     return SimpleNamespace(data_root=tmp_path, checkpoint=tmp_path / 'none.pth', work_dir=tmp_path, seeds=[0, 1])
 
@@ -201,6 +203,37 @@ def test_each_form_is_compared_with_both_baselines():
             for seed in seeds
         ]
         assert kernels.split('|')[column].startswith(f' {np.mean(gains):+.2f} (')
+
+
+def test_the_memory_part_from_heads_to_table(small, monkeypatch):
+    monkeypatch.setattr(frozen, 'EPOCHS', {0.25: 10})
+    monkeypatch.setattr(memory, 'SHARES', (0.25,))
+    names = ('asymmetric loss, linear', 'KMCL, kernels at the embedding')
+    monkeypatch.setattr(memory, 'NAMES', names)
+    small.seeds = [0]
+    runs = dict(memory.run_memory(small))
+    assert [*runs] == [(0.25, name, kind, 0) for name in names for kind in ('plain', 'calibrated', 'voted')]
+    for name in names:
+        plain, calibrated, voted = (runs[0.25, name, kind, 0] for kind in ('plain', 'calibrated', 'voted'))
+        # The same order of the images of each label, and other scores.
+        assert calibrated.mean_average_precision == pytest.approx(plain.mean_average_precision, abs=1e-3)
+        assert not np.allclose(calibrated.scores, plain.scores) and not np.allclose(voted.scores, calibrated.scores)
+    _, _, *rows = memory_table(runs).splitlines()
+    cells = [row.split(' | ') for row in rows]
+    assert [row[2] for row in cells] == ['as they are', 'calibrated', 'with the votes of training images'] * 2
+    plain, calibrated = (runs[0.25, names[0], kind, 0] for kind in ('plain', 'calibrated'))
+    for row, run in zip(cells, (plain, calibrated)):
+        known = run.target != -1
+        error = binary_calibration_error(
+            torch.from_numpy(run.scores[known]), torch.from_numpy(run.target[known]).long()
+        )
+        assert float(row[6]) == pytest.approx(error.item(), abs=1e-4)
+    assert cells[0][5].strip() == '' and cells[2][5].endswith(')')
+    # Kept, and not fitted again.
+    monkeypatch.setattr(memory, 'train_head', None)
+    assert {key: run.mean_average_precision for key, run in memory.run_memory(small)} == {
+        key: run.mean_average_precision for key, run in runs.items()
+    }
 
 
 def test_the_ablations_are_compared_seed_by_seed():
