@@ -607,7 +607,8 @@ def test_a_smaller_memory(demo, tmp_path, run_tool):
     output = run_tool('calibrate', demo / 'small.py', demo / 'plain.pth', *sizes, '--out', out)
     # 0.0035 MB are 175 bytes for each of 20 images, of which 10 are labels.
     assert 'Memory of 20 training images, 0.0 MB' in output
-    assert re.search(r'Of \[96, 128\] dimensions \[\d+, \d+\] are kept, which costs -?\d+\.\d\d mAP', output)
+    changes = r'are kept, which changes the mAP of validation images by [+-]\d+\.\d\d\.'
+    assert re.search(rf'Of \[96, 128\] dimensions \[\d+, \d+\] {changes}', output)
     state = weights(out)['calibration']
     assert len(state['names']) == 20 and all(len(memory['vectors']) == 20 for memory in state['memories'])
     assert sum(memory['vectors'].nbytes for memory in state['memories']) + state['target'].nbytes <= 3500
@@ -645,6 +646,9 @@ def test_numbers_of_another_calibration(demo, tmp_path, run_tool):
         ('plain.pth --goal recall --wished 1.5', 'must be in (0, 1], but is 1.5'),
         ('plain.pth --cfg-options val_dataloader=', 'no val_dataloader.dataset'),
         ('plain.pth --cfg-options train_dataloader=', 'no train_dataloader.dataset'),
+        ('plain.pth --like plain.pth', 'a calibration with a memory, but it has none'),
+        ('plain.pth --like plain_calibrated.pth --parts thresholds', 'add calibration to --parts'),
+        ('plain.pth --like plain_calibrated.pth --goal recall --wished 0.5', '--goal recall has no effect'),
         ('plain.pth --like plain.pth --parts calibration', 'a calibration without a memory, but it has none'),
         ('plain.pth --like plain_calibrated.pth --parts calibration thresholds', 'but it has one with a memory'),
         ('plain.pth --like bad.pth', 'could run code'),
@@ -673,14 +677,13 @@ def test_a_calibration_that_cannot_be(demo, run_tool, arguments, message):
             'plain_calibrated.pth --parts memory calibration',
             'The thresholds in plain_calibrated.pth are for its former scores. Add thresholds to --parts.',
         ),
-        ('plain.pth --like plain.pth', 'plain.pth has no fitted thresholds. Leave thresholds out of --parts.'),
     ],
 )
 def test_thresholds_that_do_not_fit(demo, run_tool, arguments, message):
     at = {name: str(demo / name) for name in ('plain.pth', 'plain_calibrated.pth')}
     message = ' '.join(at.get(word, word) for word in message.split())
     words = [at.get(word, word) for word in arguments.split()]
-    run_tool('calibrate', demo / 'small.py', *words, '--out', demo / 'never.pth', expect=message)
+    assert message in run_tool('calibrate', demo / 'small.py', *words, '--out', demo / 'never.pth', expect=2)
     assert not (demo / 'never.pth').exists()
 
 

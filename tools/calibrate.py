@@ -26,6 +26,7 @@ from kmcl_mm.apps.calibration.prediction_rule import (
     fit_rule,
     judge_by_others,
     take_over,
+    taken_over,
 )
 from kmcl_mm.apps.command_line import add_model_arguments, positive_integer, run_command
 from kmcl_mm.apps.inference import load_classifier
@@ -67,10 +68,16 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.goal != 'f1' and args.wished is None:
         parser.error(f'--goal {args.goal} needs --wished, the {args.goal} to reach, such as --wished 0.9')
-    if args.wished is not None and (args.goal == 'f1' or not 0 < args.wished <= 1):
-        parser.error(f'--wished is for --goal precision or recall and must be in (0, 1], but is {args.wished}')
+    if args.wished is not None and args.goal == 'f1':
+        parser.error('--wished is for --goal precision or recall, but the goal is f1')
+    if args.wished is not None and not 0 < args.wished <= 1:
+        parser.error(f'--wished must be in (0, 1], but is {args.wished}')
     if 'memory' in args.parts and 'calibration' not in args.parts:
         parser.error('--parts memory needs calibration, whose regression weighs the votes: --parts memory calibration')
+    if args.like and 'calibration' not in args.parts:
+        parser.error('--like takes a calibration over: add calibration to --parts')
+    if args.like and args.goal != 'f1':
+        parser.error(f'--like takes thresholds over and fits none, so that --goal {args.goal} has no effect')
     if not args.max_megabytes > 0:
         parser.error(f'--max-megabytes must be above 0, but is {args.max_megabytes}')
     if args.out is None:
@@ -87,10 +94,12 @@ def describe_all(
     validation, test = ((cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test'))
     needed = ['test'] if args.like else ['val'] if validation == test else ['val', 'test']
     loaders = {name: evaluation_loader(cfg, f'{name}_dataloader', checkpoint, args.checkpoint) for name in needed}
+    if len(needed) > 1:
+        check_apart(loaders['val'], loaders['test'], 'test_dataloader', 'validation images, on which all is fitted')
     if 'memory' in args.parts:
         training = training_loader(cfg, checkpoint, args.checkpoint, args.max_images)
         for name, loader in loaders.items():
-            check_apart(training, loader, f'{name}_dataloader')
+            check_apart(training, loader, f'{name}_dataloader', 'training images, which would vote on themselves')
         loaders = {'training': training, **loaders}
     images = {}
     for name, loader in loaders.items():
@@ -113,21 +122,24 @@ def rule_of(model: BaseModel, names: Sequence[str]) -> PredictionRule:
 def check_thresholds(parts: Sequence[str], path: str | Path, checkpoint: dict[str, Any], rule: PredictionRule) -> None:
     """Refuse thresholds for a head that has none, and earlier ones for scores that will be others."""
     if 'thresholds' in parts and rule.thresholds is None:
-        raise SystemExit('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
+        raise ValueError('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
     if 'thresholds' not in parts and has_thresholds(checkpoint):
-        raise SystemExit(f'The thresholds in {path} are for its former scores. Add thresholds to --parts.')
+        raise ValueError(f'The thresholds in {path} are for its former scores. Add thresholds to --parts.')
 
 
 def has_thresholds(checkpoint: dict[str, Any]) -> bool:
+    """Whether thresholds were fitted for a checkpoint."""
     return bool((checkpoint.get('meta') or {}).get(THRESHOLDS_KEY))
 
 
-def load_other(path: Path, parts: Sequence[str], cfg: Config, names: Sequence[str]) -> PredictionRule:
+def load_other(path: Path, wanted: Wanted, cfg: Config, names: Sequence[str]) -> PredictionRule:
     """The rule of the checkpoint whose numbers are taken over."""
     model, checkpoint = load_classifier(cfg, path, 'cpu', names)
-    if 'thresholds' in parts and not has_thresholds(checkpoint):
-        raise SystemExit(f'{path} has no fitted thresholds. Leave thresholds out of --parts.')
-    return rule_of(model, names)
+    rule = rule_of(model, names)
+    taken_over(wanted, rule)
+    if 'thresholds' in wanted.parts and not has_thresholds(checkpoint):
+        raise ValueError(f'{path} has no fitted thresholds. Leave thresholds out of --parts.')
+    return rule
 
 
 def main() -> None:
@@ -138,19 +150,19 @@ def main() -> None:
     names = label_names(checkpoint, args.checkpoint, cfg, model.head)
     before = rule_of(model, names)
     check_thresholds(args.parts, args.checkpoint, checkpoint, before)
-    other = load_other(args.like, args.parts, cfg, names) if args.like else None
     wanted = Wanted(args.parts, args.goal, args.wished, args.max_megabytes)
+    other = load_other(args.like, wanted, cfg, names) if args.like else None
 
     calibrate(model.head, None)
     images = describe_all(args, cfg, model, checkpoint)
     training = images.get('training')
     if other is not None:
         rule = take_over(wanted, before, training, other)
-        where = f'Taken over from {args.like}'
+        where, apart = f'Taken over from {args.like}', 'which must not be those that it was fitted on'
     else:
         print('Fitting:')
         rule = fit_rule(wanted, before, training, images['val'])
-        where = f'Fitted on {len(images["val"])} images'
+        where, apart = f'Fitted on {len(images["val"])} images', 'which chose nothing of it'
     if 'test' in images:
         test = images['test']
         after = rule.judge(test)
@@ -163,7 +175,7 @@ def main() -> None:
 
     if training is not None and rule.calibration is not None:
         print_memory(rule.calibration, training, images.get('val'))
-    print(f'\n{where}. On {len(test)} test images, which chose nothing of it:\n')
+    print(f'\n{where}. On {len(test)} test images, {apart}:\n')
     print(as_table(gains(test, before.judge(test), after)))
     if stored is not None:
         print(f'\n{label_table(names, test, before.judge(test), after)}')
@@ -178,14 +190,17 @@ def print_memory(calibration: Calibration, training: DescribedImages, validation
     vectors = [memory['vectors'] for memory in state['memories']]
     size = sum(tensor.nbytes for tensor in (*vectors, state['target']))
     votes = ', '.join(
-        f'{memory["neighbours"]} at temperature {memory["temperature"]:g}' for memory in state['memories']
+        f'{min(memory["neighbours"], len(training))} at temperature {memory["temperature"]:g}'
+        for memory in state['memories']
     )
     print(f'Memory of {len(training):,} training images, {size / 1e6:.1f} MB. Neighbours that vote: {votes}.')
     widths = [vector.shape[1] for vector in vectors]
     all_widths = [images.shape[1] for images in training.descriptions]
     if widths != all_widths and validation is not None:
         cost = reduction_cost(calibration, training, validation)
-        print(f'Of {all_widths} dimensions {widths} are kept, which costs {cost:.2f} mAP on validation images.')
+        print(
+            f'Of {all_widths} dimensions {widths} are kept, which changes the mAP of validation images by {-cost:+.2f}.'
+        )
 
 
 def name_few(names: Sequence[str], target: Tensor) -> None:

@@ -42,6 +42,9 @@ def main() -> None:
     for name, (config, checkpoint) in zip('AB', runs):
         print(f'{name}: configuration {config}, checkpoint {checkpoint}. Test images:')
         predictions.append(predict_test_images(load_config(config, args.cfg_options), checkpoint, args.device))
+    if predictions[0].is_calibrated != predictions[1].is_calibrated:
+        calibrated, other = ('A', 'B') if predictions[0].is_calibrated else ('B', 'A')
+        print(f'{calibrated} is calibrated and {other} is not: a part of the difference may be due to that.')
     comparison = compare(predictions[0], predictions[1], args.resamplings)
     comparison.write_csv(table)
     draw_differences(comparison, (str(runs[0][1]), str(runs[1][1])), args.out)

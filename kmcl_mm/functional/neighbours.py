@@ -53,7 +53,8 @@ def neighbour_vote(query: Tensor, memory: Tensor, target: Tensor, neighbours: in
     """
     check_shape('query', query, (len(query), memory.shape[1]), '(N, D)')
     check_target(target, (len(memory), target.shape[-1]))
-    check_at_least('the number of images in `memory`', len(memory), 1)
+    if not len(memory):
+        raise ValueError('Expected argument `memory` to have at least one image, but it has none.')
     check_at_least('neighbours', neighbours, 1)
     check_temperature(temperature)
     share = known_share(target)

@@ -49,7 +49,8 @@ class KernelMemory(nn.Module):
             check_shape('projection', projection, (width, vectors.shape[-1]), '(D, M)')
             width = projection.shape[1]
         check_shape('vectors', vectors, (len(vectors), width), '(J, M)')
-        check_at_least('the number of images in `vectors`', len(vectors), 1)
+        if not len(vectors):
+            raise ValueError('Expected argument `vectors` to have at least one image, but it has none.')
         check_at_least('neighbours', neighbours, 1)
         check_temperature(temperature)
         # In memory one dimension after the other: a product with a single image is several times as fast.

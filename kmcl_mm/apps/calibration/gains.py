@@ -100,8 +100,8 @@ def label_table(names: Sequence[str], images: DescribedImages, before: Judged, a
         for judged in (before, after)
         for column in precision_recall_f1_of_labels(torch.from_numpy(judged.predicted), images.target_at_thresholds)
     ]
-    lines = [f'{"":{width}}      precision         recall             F1']
+    lines = [f'{"":{width}}       precision          recall              F1']
     for name, *values in zip(names, *columns):
-        changes = '   '.join(f'{values[part]:5.1f} > {values[part + 3]:5.1f}' for part in range(3))
+        changes = '   '.join(f'{values[part]:5.1f} -> {values[part + 3]:5.1f}' for part in range(3))
         lines.append(f'{name:{width}}  {changes}')
     return '\n'.join(lines)

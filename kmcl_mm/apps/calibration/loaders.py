@@ -143,24 +143,22 @@ def _in_order(loader_cfg: dict[str, Any], **changes: Any) -> DataLoader:
     return KMCLRunner.build_dataloader(dict(loader_cfg, sampler=sampler, drop_last=False, **changes), seed=0)
 
 
-def check_apart(training: DataLoader, others: DataLoader, name: str) -> None:
-    """Refuse images that vote on themselves.
+def check_apart(first: DataLoader, others: DataLoader, name: str, what: str) -> None:
+    """Refuse images that are in two places.
 
     Args:
-        training: The loader of the training images.
+        first: The loader of some images, of which each has a file.
         others: That of other images.
         name: What the configuration calls these, for the message.
+        what: What the first ones are, for the message.
 
     Raises:
-        ValueError: Some are training images.
+        ValueError: Some files are in both.
     """
-    votes, judged = (_paths(loader.dataset) for loader in (training, others))
-    shared = len(votes & judged)
+    paths, judged = (_paths(loader.dataset) for loader in (first, others))
+    shared = len(paths & judged)
     if shared:
-        raise ValueError(
-            f'{shared} of {len(judged)} images of {name} are training images, which would vote on themselves. Give it '
-            'other images.'
-        )
+        raise ValueError(f'{shared} of {len(judged)} images of {name} are {what}. Give it other images.')
 
 
 def _paths(dataset: Any) -> set[str]:

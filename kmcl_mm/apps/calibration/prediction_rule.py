@@ -144,19 +144,33 @@ def take_over(
     Raises:
         ValueError: The other has no calibration, or has a memory where none is wanted or none where one is.
     """
-    calibration = before.calibration
-    if 'calibration' in wanted.parts:
-        has_memory = other.calibration is not None and len(other.calibration.memories) > 0
-        if other.calibration is None or has_memory != (training is not None):
-            holds = 'none' if other.calibration is None else f'one {"with" if has_memory else "without"} a memory'
-            wish = 'without' if training is None else 'with'
-            raise ValueError(
-                f'Expected the other checkpoint to have a calibration {wish} a memory, but it has {holds}. Give the '
-                'same parts for both.'
-            )
-        calibration = other.calibration
-        if training is not None:
-            calibration = fit_like(calibration, training, widths_for(training, wanted.megabytes))
+    calibration = taken_over(wanted, other)
+    if training is not None:
+        calibration = fit_like(calibration, training, widths_for(training, wanted.megabytes))
     return PredictionRule(
         calibration, other.thresholds if 'thresholds' in wanted.parts else before.thresholds, before.topk
     )
+
+
+def taken_over(wanted: Wanted, other: PredictionRule) -> Calibration:
+    """The calibration of another checkpoint, if it is as wanted.
+
+    Args:
+        wanted: What is wanted.
+        other: The rule of the other checkpoint.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        ValueError: The other has no calibration, or has a memory where none is wanted or none where one is.
+    """
+    words = ('without a memory', 'with a memory')
+    wish = words['memory' in wanted.parts]
+    holds = 'none' if other.calibration is None else f'one {words[len(other.calibration.memories) > 0]}'
+    if other.calibration is None or holds != f'one {wish}':
+        raise ValueError(
+            f'Expected the other checkpoint to have a calibration {wish}, but it has {holds}. Give the same parts for '
+            'both.'
+        )
+    return other.calibration

@@ -28,6 +28,7 @@ class TestPredictions:
         scores: Scores (N, K).
         target: Targets (N, K): 1 present, 0 absent, -1 unknown or difficult.
         groups: Which images are of one patient, see :func:`kmcl_mm.evaluation.bootstrapped.groups_of`.
+        is_calibrated: Whether the checkpoint has a calibration, see tools/calibrate.py.
     """
 
     # Tests of this package may import it.
@@ -38,6 +39,7 @@ class TestPredictions:
     scores: np.ndarray
     target: np.ndarray
     groups: list[Hashable] | None = None
+    is_calibrated: bool = False
 
 
 def find_run(path: Path) -> tuple[Path, Path]:
@@ -101,4 +103,5 @@ def predict_test_images(cfg: Config, checkpoint: Path, device: str | torch.devic
         scores=scores.numpy(),
         target=target.numpy(),
         groups=groups_of(loader.dataset),
+        is_calibrated=getattr(model.head, 'calibration', None) is not None,
     )

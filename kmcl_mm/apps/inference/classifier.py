@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ...engine import load_weights
 from ...engine.checkpoint_labels import check_same_labels
+from ...errors import shorten
 from ..model_building import build_model
 
 
@@ -38,14 +39,18 @@ def load_classifier(
 
     Raises:
         ValueError: The checkpoint is corrupt, could run code, lacks weights or is of another model or other labels; or
-            the model of the configuration cannot be built.
+            the model of the configuration cannot be built or put on the device.
         FileNotFoundError: There is no such checkpoint.
     """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = build_model(cfg)
     content, _ = load_weights(model, checkpoint, needs_head=True)
     check_same_labels(content, checkpoint, classes)
-    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')), content
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        return model.to(device), content
+    except (RuntimeError, AssertionError) as error:  # No such device, or a torch without it.
+        raise ValueError(f'The network cannot run on the device {device}: {shorten(str(error))}') from error
 
 
 def has_kernels(head: nn.Module) -> bool:

@@ -54,6 +54,16 @@ def plain_scores(regression, *logits):
     return (mixed + regression.biases).sigmoid()
 
 
+def most_likely(choices, training, validation, part):
+    """The number of neighbours and the temperature with the lowest cross-entropy, after one regression for each."""
+    losses = {}
+    for choice in choices:
+        votes = plain_logits(plain_votes(training, validation, part, *choice))
+        regression = fit_calibration(torch.stack([validation.logits, votes]), validation.target)
+        losses[choice] = known_loss(plain_scores(regression, validation.logits, votes), validation.target)
+    return min(losses, key=losses.__getitem__)
+
+
 def test_without_training_images_it_is_the_regression_on_the_logits(validation):
     calibration = fit(None, validation)
     slopes, biases = fit_calibration(validation.logits.unsqueeze(0), validation.target)
@@ -65,16 +75,10 @@ def test_neighbours_and_temperature_are_the_most_likely_ones(training, validatio
     """All 32 choices, one after another; there are fewer images than the most neighbours."""
     assert fitting.NEIGHBOURS[-1] > len(training) > fitting.NEIGHBOURS[-2]
     logits = [validation.logits]
+    choices = list(itertools.product([*fitting.NEIGHBOURS[:-1], len(training)], fitting.TEMPERATURES))
     for part, memory in enumerate(calibration.memories):
-        losses = {}
-        for choice in itertools.product([*fitting.NEIGHBOURS[:-1], len(training)], fitting.TEMPERATURES):
-            votes = plain_logits(plain_votes(training, validation, part, *choice))
-            regression = fit_calibration(torch.stack([validation.logits, votes]), validation.target)
-            scores = plain_scores(regression, validation.logits, votes)
-            losses[choice] = known_loss(scores, validation.target)
-        best = min(losses, key=losses.__getitem__)
+        best = most_likely(choices, training, validation, part)
         assert (memory.neighbours, memory.temperature) == best
-        assert losses[best] < min(loss for choice, loss in losses.items() if choice != best)
         logits.append(plain_logits(plain_votes(training, validation, part, *best)))
 
     regression = fit_calibration(torch.stack(logits), validation.target)
@@ -82,6 +86,16 @@ def test_neighbours_and_temperature_are_the_most_likely_ones(training, validatio
     assert torch.allclose(calibration.biases.double(), regression.biases, atol=1e-4)
     expected = plain_scores(regression, *logits)
     assert torch.allclose(calibrated_scores(calibration, validation).double(), expected, atol=1e-4)
+
+
+def test_where_there_are_more_images_than_the_most_neighbours(training, validation, monkeypatch):
+    """The first one that has no vote counts in the weights of the others."""
+    temperatures = [0.02 * 1.15**step for step in range(30)]
+    monkeypatch.setattr(fitting, 'NEIGHBOURS', (6,))
+    monkeypatch.setattr(fitting, 'TEMPERATURES', temperatures)
+    for part, memory in enumerate(fit(training, validation).memories):
+        best = most_likely([(6, temperature) for temperature in temperatures], training, validation, part)
+        assert (memory.neighbours, memory.temperature) == best
 
 
 def test_votes_make_the_labels_of_other_images_more_likely(training, validation, calibration):

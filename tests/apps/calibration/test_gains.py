@@ -135,5 +135,5 @@ def test_precision_recall_and_f1_of_each_label(images, before, after):
                     truth[known], judged.predicted[known, label], average='binary', zero_division=0
                 )[:3]
             )
-        texts = [f'{100 * old:.1f} > {100 * new:.1f}' for old, new in zip(*expected)]
+        texts = [f'{100 * old:.1f} -> {100 * new:.1f}' for old, new in zip(*expected)]
         assert ' '.join(row.removeprefix(name).split()) == ' '.join(texts)

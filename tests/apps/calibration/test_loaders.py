@@ -200,14 +200,14 @@ def test_images_that_would_vote_on_themselves_are_refused(cfg, checkpoint):
         training_loader(cfg, checkpoint, 'some.pth'),
         evaluation_loader(cfg, 'val_dataloader', checkpoint, 'some.pth'),
     )
-    check_apart(training, validation, 'val_dataloader')
+    check_apart(training, validation, 'val_dataloader', 'training images')
     # Of the training table, the rows from the tenth on are for validation too, beside others.
     shared = dict(cfg.train_dataloader.dataset.to_dict(), indices=[9, 10, 11])
     joined = [shared, cfg.val_dataloader.dataset.to_dict()]
     cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=joined)
     validation = evaluation_loader(cfg, 'val_dataloader', checkpoint, 'some.pth')
     with pytest.raises(ValueError, match='3 of 9 images of val_dataloader are training images'):
-        check_apart(training, validation, 'val_dataloader')
+        check_apart(training, validation, 'val_dataloader', 'training images')
 
 
 @pytest.mark.parametrize('settings', [dict(), dict(val_dataloader=None), dict(val_dataloader=dict(batch_size=4))])

@@ -207,8 +207,6 @@ def test_numbers_are_taken_over_and_other_images_vote(training, validation, cali
     assert list(rule.calibration.names) == more.names and rule.thresholds is other.thresholds
     rule = take_over(Wanted(['memory', 'calibration']), PLAIN, more, other)
     assert rule.thresholds is HALF
-    rule = take_over(Wanted(['thresholds']), PLAIN, None, other)
-    assert rule.calibration is None and rule.thresholds is other.thresholds
 
     alone = PredictionRule(fit(None, validation), HALF)
     rule = take_over(Wanted(['calibration', 'thresholds']), PLAIN, None, alone)

@@ -64,6 +64,11 @@ def test_scores_equal_those_of_a_test_by_the_host(small_cfg, classifier, inferen
         assert set(prediction.labels) == {LABELS[k] for k in sample.pred_label}
 
 
+def test_a_device_that_is_not_there(small_cfg, save_checkpoint):
+    with pytest.raises(ValueError, match='cannot run on the device cuda:99: '):
+        KMCLInferencer(small_cfg, save_checkpoint(), device='cuda:99')
+
+
 def test_a_folder_with_a_broken_image(inferencer, folder):
     predictions = inferencer(folder, with_progress=False)
     assert names(predictions) == ['a.jpg', 'b.png', 'c.jpg', 'more/d.JPG']
