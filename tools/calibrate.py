@@ -23,6 +23,8 @@ from kmcl_mm.apps.calibration.prediction_rule import (
     PARTS,
     PredictionRule,
     Wanted,
+    check_taken_thresholds,
+    check_thresholds,
     fit_rule,
     judge_by_others,
     take_over,
@@ -119,14 +121,6 @@ def rule_of(model: BaseModel, names: Sequence[str]) -> PredictionRule:
     return PredictionRule(None if calibration is None else calibration.cpu(), values, model.head.topk)
 
 
-def check_thresholds(parts: Sequence[str], path: str | Path, checkpoint: dict[str, Any], rule: PredictionRule) -> None:
-    """Refuse thresholds for a head that has none, and earlier ones for scores that will be others."""
-    if 'thresholds' in parts and rule.thresholds is None:
-        raise ValueError('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
-    if 'thresholds' not in parts and has_thresholds(checkpoint):
-        raise ValueError(f'The thresholds in {path} are for its former scores. Add thresholds to --parts.')
-
-
 def has_thresholds(checkpoint: dict[str, Any]) -> bool:
     """Whether thresholds were fitted for a checkpoint."""
     return bool((checkpoint.get('meta') or {}).get(THRESHOLDS_KEY))
@@ -137,8 +131,7 @@ def load_other(path: Path, wanted: Wanted, cfg: Config, names: Sequence[str]) ->
     model, checkpoint = load_classifier(cfg, path, 'cpu', names)
     rule = rule_of(model, names)
     taken_over(wanted, rule)
-    if 'thresholds' in wanted.parts and not has_thresholds(checkpoint):
-        raise ValueError(f'{path} has no fitted thresholds. Leave thresholds out of --parts.')
+    check_taken_thresholds(wanted, path, has_thresholds(checkpoint))
     return rule
 
 
@@ -149,8 +142,8 @@ def main() -> None:
     model, checkpoint = load_classifier(cfg, args.checkpoint, args.device)
     names = label_names(checkpoint, args.checkpoint, cfg, model.head)
     before = rule_of(model, names)
-    check_thresholds(args.parts, args.checkpoint, checkpoint, before)
     wanted = Wanted(args.parts, args.goal, args.wished, args.max_megabytes)
+    check_thresholds(wanted, before, args.checkpoint, has_thresholds(checkpoint))
     other = load_other(args.like, wanted, cfg, names) if args.like else None
 
     calibrate(model.head, None)

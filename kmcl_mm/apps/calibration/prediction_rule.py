@@ -1,6 +1,7 @@
 """How a checkpoint predicts labels, and how that is fitted."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,39 @@ class Wanted(NamedTuple):
     goal: str = 'f1'
     wished: float | None = None
     megabytes: float = 64
+
+
+def check_thresholds(wanted: Wanted, before: PredictionRule, path: str | Path, has_fitted: bool) -> None:
+    """Refuse thresholds for a head that has none, and earlier ones for scores that will be others.
+
+    Args:
+        wanted: What is wanted.
+        before: The rule of the checkpoint.
+        path: Its path, for the message.
+        has_fitted: Whether thresholds were fitted for it.
+
+    Raises:
+        ValueError: The thresholds do not fit what is wanted.
+    """
+    if 'thresholds' in wanted.parts and before.thresholds is None:
+        raise ValueError('The head predicts its highest labels (topk), not by thresholds. Set model.head.thr.')
+    if 'thresholds' not in wanted.parts and has_fitted:
+        raise ValueError(f'The thresholds in {path} are for its former scores. Add thresholds to --parts.')
+
+
+def check_taken_thresholds(wanted: Wanted, path: str | Path, has_fitted: bool) -> None:
+    """Refuse to take thresholds over from a checkpoint for which none were fitted.
+
+    Args:
+        wanted: What is wanted.
+        path: Path of the other checkpoint, for the message.
+        has_fitted: Whether thresholds were fitted for it.
+
+    Raises:
+        ValueError: They are wanted, and there are none.
+    """
+    if 'thresholds' in wanted.parts and not has_fitted:
+        raise ValueError(f'{path} has no fitted thresholds. Leave thresholds out of --parts.')
 
 
 def fit_rule(
