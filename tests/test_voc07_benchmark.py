@@ -93,7 +93,7 @@ def test_the_frozen_part_from_heads_to_table(small, monkeypatch):
     assert set(runs) == {(0.25, name, seed) for name in forms for seed in (0, 1)}
     assert min(run.mean_average_precision for run in runs.values()) > 45  # 30 by chance
     # `train` is half of `trainval`: schedules are chosen with as many images as heads are trained with afterwards.
-    assert drawn == [0.5, *[0.25] * 4]
+    assert drawn == [0.5] * 2 + [0.25] * 4
     table = comparison_table(runs, dict.fromkeys(chosen, 'rate'))
     assert '| 25% | KMCL, kernels at the embedding | 2 |' in table
 

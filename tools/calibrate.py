@@ -204,9 +204,7 @@ def name_few(names: Sequence[str], target: Tensor) -> None:
     if few:
         print(f'Uncertain, since fewer than {FEW_IMAGES} validation images have the label: {", ".join(few)}.')
     if absent:
-        print(
-            f'Calibrated as the others, with unchanged thresholds, since no validation image has: {", ".join(absent)}.'
-        )
+        print(f'With unchanged thresholds, since no validation image has the label: {", ".join(absent)}.')
 
 
 if __name__ == '__main__':

@@ -7,7 +7,14 @@ from sklearn.metrics import f1_score
 
 from kmcl_mm.apps.calibration import fitting
 from kmcl_mm.apps.calibration.fitting import calibrated_scores, fit, widths_for
-from kmcl_mm.apps.calibration.prediction_rule import PredictionRule, Wanted, fit_rule, judge_by_others, take_over
+from kmcl_mm.apps.calibration.prediction_rule import (
+    PredictionRule,
+    Wanted,
+    check_taken_thresholds,
+    fit_rule,
+    judge_by_others,
+    take_over,
+)
 from kmcl_mm.functional import fit_thresholds
 from tests.apps.calibration.drawn import LABELS, drawn_images
 
@@ -226,6 +233,13 @@ def test_parts_that_the_other_checkpoint_lacks(training, validation, calibrated)
     ):
         with pytest.raises(ValueError, match=f'{message}. Give the same parts for both'):
             take_over(wanted, PLAIN, images, other)
+
+
+def test_thresholds_that_the_other_checkpoint_lacks():
+    check_taken_thresholds(Wanted(), 'other.pth', has_fitted=True)
+    check_taken_thresholds(Wanted(['calibration']), 'other.pth', has_fitted=False)
+    with pytest.raises(ValueError, match='other.pth has no fitted thresholds. Leave thresholds out of --parts.'):
+        check_taken_thresholds(Wanted(), 'other.pth', has_fitted=False)
 
 
 def test_one_patient_has_no_halves(validation):
