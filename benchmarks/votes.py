@@ -67,10 +67,11 @@ def main() -> None:
     ]
     regression = Regression(torch.ones(3), torch.zeros(training.target.shape[1]))
     calibration = with_memories(regression, memories, training)
-    size = sum(part.nbytes for part in (calibration.target, *(memory.vectors for memory in memories)))
+    state = calibration.state()
+    parts = [memory[name] for memory in state['memories'] for name in ('vectors', 'projection')]
+    size = sum(part.nbytes for part in (state['target'], *parts) if part is not None)
     all_widths = [part.shape[1] for part in training.descriptions]
     print(f'{args.voters:,} images, {list(widths)} of {all_widths} dimensions: {size / 1e6:.1f} MB')
-    calibration.float()
     print(f'torch {torch.__version__}, {torch.get_num_threads()} threads')
     for number in args.images:
         images = torch.randn(number, 3, SIZE, SIZE)

@@ -215,10 +215,10 @@ param_scheduler = dict(eta_max=0.1)
 
 
 def test_the_time_of_votes(monkeypatch, capsys):
-    small = ['votes', '--voters', '300', '--megabytes', '0.2', '--images', '1', '--repeats', '1']
+    small = ['votes', '--voters', '300', '--megabytes', '0.4', '--images', '1', '--repeats', '1']
     monkeypatch.setattr(sys, 'argv', small)
     monkeypatch.setattr(votes, 'SIZE', 64)
     votes.main()
     size, _, times = capsys.readouterr().out.splitlines()[-3:]
-    assert re.fullmatch(r'300 images, \[\d+, 128\] of \[2048, 128\] dimensions: 0\.2 MB', size)
+    assert re.fullmatch(r'300 images, \[\d+, 128\] of \[2048, 128\] dimensions: 0\.4 MB', size)
     assert re.fullmatch(r'batches of 1: network [\d.]+ ms an image, votes [\d.]+ ms, [\d.]+%', times)

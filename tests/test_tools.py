@@ -603,15 +603,16 @@ def test_parts_of_a_calibration(demo, tmp_path, run_tool):
 
 def test_a_smaller_memory(demo, tmp_path, run_tool):
     out = tmp_path / 'small.pth'
-    sizes = ['--max-images', 20, '--max-megabytes', 0.0035]
-    output = run_tool('calibrate', demo / 'small.py', demo / 'plain.pth', *sizes, '--out', out)
-    # 0.0035 MB are 175 bytes for each of 20 images, of which 10 are labels.
-    assert 'Memory of 20 training images, 0.0 MB' in output
+    sizes = ['--max-images', 500, '--max-megabytes', 0.1]
+    more = ['--cfg-options', 'train_dataloader.dataset.num_scenes=600']
+    output = run_tool('calibrate', demo / 'small.py', demo / 'plain.pth', *sizes, '--out', out, *more)
+    assert 'Memory of 500 training images, 0.1 MB' in output
     changes = r'are kept, which changes the mAP of validation images by [+-]\d+\.\d\d\.'
     assert re.search(rf'Of \[96, 128\] dimensions \[\d+, \d+\] {changes}', output)
     state = weights(out)['calibration']
-    assert len(state['names']) == 20 and all(len(memory['vectors']) == 20 for memory in state['memories'])
-    assert sum(memory['vectors'].nbytes for memory in state['memories']) + state['target'].nbytes <= 3500
+    assert len(state['names']) == 500 and all(len(memory['vectors']) == 500 for memory in state['memories'])
+    parts = [memory[name] for memory in state['memories'] for name in ('vectors', 'projection')]
+    assert 90_000 < sum(part.nbytes for part in (*parts, state['target'])) <= 100_000
 
 
 def test_numbers_of_another_calibration(demo, tmp_path, run_tool):

@@ -181,7 +181,8 @@ def print_memory(calibration: Calibration, training: DescribedImages, validation
     """How the training images vote, and what that takes."""
     state = calibration.state()
     vectors = [memory['vectors'] for memory in state['memories']]
-    size = sum(tensor.nbytes for tensor in (*vectors, state['target']))
+    projections = [memory['projection'] for memory in state['memories'] if memory['projection'] is not None]
+    size = sum(tensor.nbytes for tensor in (*vectors, *projections, state['target']))
     votes = ', '.join(
         f'{min(memory["neighbours"], len(training))} at temperature {memory["temperature"]:g}'
         for memory in state['memories']

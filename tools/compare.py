@@ -19,7 +19,10 @@ def parse_args() -> argparse.Namespace:
             help='folder of a training (--work-dir of tools/train.py), or a checkpoint in one',
         )
     parser.add_argument(
-        '--out', type=Path, default=Path('comparison.png'), help='picture to write, with a CSV beside it (%(default)s)'
+        '--out',
+        type=Path,
+        default=Path('comparison.png'),
+        help='picture to write, and a CSV of the same name (%(default)s)',
     )
     parser.add_argument(
         '--resamplings', type=positive_integer, default=1000, help='resamplings of the images (%(default)s)'

@@ -18,7 +18,7 @@ CALIBRATION_KEY = 'calibration'
 
 
 def use_fitted(model: BaseModel, checkpoint: dict[str, Any], classes: Sequence[str] | None = None) -> None:
-    """Let a model predict with what was fitted for a checkpoint; without anything it stays as it is.
+    """Let a model predict with what was fitted for a checkpoint; without thresholds it keeps its own.
 
     Args:
         model: The classifier. Thresholds become a buffer (K,) of its head, ``thr``; a calibration a part of its head.
@@ -44,6 +44,8 @@ def use_fitted(model: BaseModel, checkpoint: dict[str, Any], classes: Sequence[s
         _check_labels('calibration', list(state['labels']), classes, model.head)
         # Votes are counted in float32; without this the vectors would be converted for each batch.
         calibrate(model.head, calibration.to(next(model.parameters()).device).float())
+    elif getattr(getattr(model, 'head', None), 'calibration', None) is not None:
+        calibrate(model.head, None)  # that of another checkpoint
 
 
 def _check_thresholds(thresholds: Any) -> None:

@@ -89,42 +89,50 @@ class Calibration(nn.Module):
         Returns:
             Logits (N, K), float32, whose sigmoids are probabilities.
         """
-        calibrated = self.slopes[0] * logits + self.biases
-        for number, votes in enumerate(self.votes(*descriptions), start=1):
-            calibrated = calibrated + self.slopes[number] * logits_of(votes)
-        return calibrated
+        return self.mix(logits, self.neighbours(*descriptions))
 
-    def votes(self, *descriptions: Tensor) -> list[Tensor]:
-        """The votes of each memory.
+    def neighbours(self, *descriptions: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Find the training images that vote.
 
         Args:
             descriptions: For each memory the images' description (N, D).
 
         Returns:
-            Votes (N, K) in [0, 1], of each memory.
+            For each memory the neighbours' weights (N, n) and places (N, n).
         """
-        votes = []
-        for memory, description in zip(self.memories, descriptions):
-            weights, places = memory(description)
-            votes.append(vote_of(weights, places, self.target, self.share))
-        return votes
+        return [memory(description) for memory, description in zip(self.memories, descriptions)]
 
-    def voters(self, number: int, *descriptions: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, logits: Tensor, neighbours: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Calibrate logits with the votes of neighbours.
+
+        Args:
+            logits: Logits of the classifier (N, K), float32.
+            neighbours: Of :meth:`neighbours`.
+
+        Returns:
+            Logits (N, K), whose sigmoids are probabilities.
+        """
+        calibrated = self.slopes[0] * logits + self.biases
+        for number, (weights, places) in enumerate(neighbours, start=1):
+            votes = vote_of(weights, places, self.target, self.share)
+            calibrated = calibrated + self.slopes[number] * logits_of(votes)
+        return calibrated
+
+    def voters(self, number: int, neighbours: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The training images with the most weight in the votes.
 
         Args:
             number: How many, at the most.
-            descriptions: For each memory the images' description (N, D).
+            neighbours: Of :meth:`neighbours`, for at least one memory.
 
         Returns:
             Their shares of the weight (N, number), and their places in the memory (N, number), the largest share first.
             A memory counts by its slope.
         """
         slopes = self.slopes[1:].clamp(min=0)
-        shares = descriptions[0].new_zeros(len(descriptions[0]), len(self.target), dtype=torch.float32)
-        parts = zip((slopes / slopes.sum().clamp(min=1e-6)).tolist(), self.memories, descriptions)
-        for slope, memory, description in parts:
-            weights, places = memory(description)
+        first, _ = neighbours[0]
+        shares = first.new_zeros(len(first), len(self.target))
+        for slope, (weights, places) in zip((slopes / slopes.sum().clamp(min=1e-6)).tolist(), neighbours):
             shares.scatter_add_(1, places, slope * weights)
         return shares.topk(min(number, shares.shape[1]), dim=1)
 
@@ -184,7 +192,8 @@ def descriptions_of(head: nn.Module, feats: Tensor | Sequence[Tensor], logits: T
             'them; in MMPretrain: neck=dict(type="GlobalAveragePooling").'
         )
     embedding = cast(Any, head).pre_logits(feats)
-    return features, logits if embedding.shape == features.shape else embedding
+    # Heads without an embedding give the features back.
+    return features, logits if embedding is features else embedding
 
 
 def calibrate(head: nn.Module, calibration: Calibration | None) -> None:

@@ -62,6 +62,9 @@ def test_a_checkpoint_carries_all_of_it(model, tmp_path):
 
     save_fitted(content, CLASSES, path)
     content = torch.load(path, weights_only=True)
+    # Another checkpoint has not the calibration of the one before.
+    use_fitted(fresh.eval(), content)
+    assert torch.equal(fresh.head(feats), plain)
     assert 'calibration' not in content and 'thresholds' not in content['meta']
 
 

@@ -30,9 +30,10 @@ def calibration_for(head, slopes=(0.5, 0.3, 0.2), voters=20):
     return Calibration(regression, memories, target, [f'{number}.jpg' for number in range(voters)])
 
 
-@pytest.mark.parametrize('covariance', ['anisotropic', 'isotropic'])
-def test_a_calibrated_head_against_its_definition(covariance):
-    head, feats = head_of(covariance=covariance), features()
+@pytest.mark.parametrize('covariance, width', [('anisotropic', 4), ('anisotropic', 8), ('isotropic', 4)])
+def test_a_calibrated_head_against_its_definition(covariance, width):
+    """The embedding may be as wide as the features are."""
+    head, feats = head_of(covariance=covariance, embedding_channels=width), features()
     plain = head(feats)
     calibration = calibration_for(head)
     calibrate(head, calibration)
@@ -92,10 +93,11 @@ def test_the_voters_are_those_with_the_most_weight():
     head, feats = head_of(), features()
     calibration = calibration_for(head, slopes=(1.0, 0.6, -0.2))
     descriptions = descriptions_of(head, feats, head(feats))
-    shares, places = calibration.voters(4, *descriptions)
+    shares, places = calibration.voters(4, calibration.neighbours(*descriptions))
     weights, expected = calibration.memories[0](descriptions[0])  # the other does not count: its slope is negative
     assert torch.equal(places, expected[:, :4]) and torch.allclose(shares, weights[:, :4])
-    shares, places = calibration_for(head).voters(100, *descriptions)
+    calibration = calibration_for(head)
+    shares, places = calibration.voters(100, calibration.neighbours(*descriptions))
     assert shares.shape == (5, 20) and torch.allclose(shares.sum(dim=1), torch.ones(5))
 
 

@@ -105,8 +105,8 @@ def _fit_slopes(memories: Sequence[KernelMemory], training: DescribedImages, ima
 
 
 def with_memories(regression: Regression, memories: Sequence[KernelMemory], training: DescribedImages) -> Calibration:
-    """A calibration whose memories are of these training images."""
-    return Calibration(regression, memories, training.target, training.names)
+    """A calibration whose memories are of these training images, in float32: checkpoints have float16."""
+    return Calibration(regression, memories, training.target, training.names).float()
 
 
 def _choose(memory: KernelMemory, images: Tensor, target: Tensor, validation: DescribedImages) -> tuple[int, float]:
@@ -180,7 +180,6 @@ def calibrated_scores(calibration: Calibration | None, images: DescribedImages) 
     """
     if calibration is None:
         return images.logits.sigmoid()
-    calibration = calibration.float()
     blocks = zip(images.logits.split(_BLOCK), *(part.split(_BLOCK) for part in images.descriptions))
     return torch.cat([calibration(*block) for block in blocks]).sigmoid()
 
@@ -203,17 +202,29 @@ def widths_for(images: DescribedImages, megabytes: float) -> tuple[int, int]:
         >>> descriptions, labels = (torch.zeros(1000, 2048), torch.zeros(1000, 128)), torch.zeros(1000, 80)
         >>> images = DescribedImages(descriptions, labels, labels, labels, [], [])
         >>> widths_for(images, 64), widths_for(images, 1)
-        ((2048, 128), (332, 128))
+        ((2048, 128), (65, 128))
     """
     number, num_labels = images.target.shape
-    # Labels have 8 bits, numbers 16.
-    fitting = int((megabytes * 1e6 / number - num_labels) // 2)
-    first, second = (description.shape[1] for description in images.descriptions)
-    second = min(second, max(fitting // 2, fitting - first))
-    first = min(first, fitting - second)
-    if min(first, second) < min(_LEAST_WIDTH, *(part.shape[1] for part in images.descriptions)):
+    all_widths = [description.shape[1] for description in images.descriptions]
+    room = 1e6 * megabytes - number * num_labels  # a label has one byte
+    second = _fitting(room / 2, number, all_widths[1])
+    first = _fitting(room - _size(second, number, all_widths[1]), number, all_widths[0])
+    second = _fitting(room - _size(first, number, all_widths[0]), number, all_widths[1])
+    if min(first, second) < min(_LEAST_WIDTH, *all_widths):
         raise ValueError(
             f'The memory of {number:,} images with {num_labels:,} labels does not fit into {megabytes:g} MB. Let fewer '
             'images vote (--max-images), or allow more (--max-megabytes).'
         )
     return first, second
+
+
+def _fitting(room: float, number: int, all_width: int) -> int:
+    """How many dimensions of a description fit into so many bytes."""
+    if _size(all_width, number, all_width) <= room:
+        return all_width
+    return int(room // _size(1, number, all_width))
+
+
+def _size(width: int, number: int, all_width: int) -> int:
+    """Bytes of vectors in float16 and, where dimensions are left out, of the projection in float32."""
+    return width * (2 * number + 4 * all_width * (width < all_width))

@@ -12,6 +12,9 @@ from ...evaluation.weighted_metrics import brier_scores, calibration_errors, f1_
 from .described_images import DescribedImages
 from .prediction_rule import Judged
 
+# Metrics in [0, 1]; the others are in percent.
+_FRACTIONS = ('calibration error', 'Brier score')
+
 
 class Gain(NamedTuple):
     """A metric before and after.
@@ -76,7 +79,7 @@ def as_table(found: list[Gain]) -> str:
     """
     lines = [f'{"":20}{"before":>8} {"after":>8}   difference (95 %)']
     for metric, before, after, difference in found:
-        digits = 4 if max(before, after) <= 1 else 2
+        digits = 4 if metric in _FRACTIONS else 2
         value, low, high = (f'{number:+.{digits}f}' for number in difference)
         lines.append(f'{metric:20}{before:8.{digits}f} {after:8.{digits}f}   {value} ({low} to {high})')
     return '\n'.join(lines)

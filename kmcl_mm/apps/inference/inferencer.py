@@ -12,11 +12,12 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from mmpretrain.apis.base import BaseInferencer
 from mmpretrain.structures import DataSample
+from torch import Tensor
 
 from ...checks import check_at_least, check_choice
 from ...config import load_config
 from ...functional import responsibility_entropy
-from ...modules.calibration import descriptions_of
+from ...modules.calibration import Calibration, descriptions_of
 from .classifier import has_kernels, load_classifier
 from .decision_rule import Thresholds, chosen_labels, indecision, label_names, thresholds_of
 from .fusing import fuse
@@ -230,18 +231,20 @@ class KMCLInferencer(BaseInferencer):
         else:
             embedding = head.pre_logits(features)
         embeddings = embedding.cpu().numpy() if with_embedding else [None] * len(images)
-        scores = head(features).sigmoid().cpu().numpy()
-        return list(zip(scores, uncertainty, embeddings, self._voters(features, len(images))))
-
-    def _voters(self, features: Any, number: int) -> list[list[Voter]]:
-        """Those of each image."""
-        head = self.model.head
         calibration = getattr(head, 'calibration', None)
+        voters: list[list[Voter]] = [[] for _ in images]
         if calibration is None or not calibration.memories:
-            return [[] for _ in range(number)]
-        # Without the calibration, which is a hook of the head.
-        logits = head.forward(features)
-        shares, places = calibration.voters(NUM_VOTERS, *descriptions_of(head, features, logits))
+            logits = head(features)
+        else:
+            # One search of neighbours for both. `forward` does not call hooks, of which the calibration is one.
+            plain = head.forward(features)
+            neighbours = calibration.neighbours(*descriptions_of(head, features, plain))
+            logits, voters = calibration.mix(plain, neighbours), self._voters(calibration, neighbours)
+        return list(zip(logits.sigmoid().cpu().numpy(), uncertainty, embeddings, voters))
+
+    def _voters(self, calibration: Calibration, neighbours: Sequence[tuple[Tensor, Tensor]]) -> list[list[Voter]]:
+        """The training images with the most weight, of each image."""
+        shares, places = calibration.voters(NUM_VOTERS, neighbours)
         has_label = (calibration.target[places] == 1).cpu()
         return [
             [

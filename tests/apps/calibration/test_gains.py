@@ -107,6 +107,7 @@ def test_the_table_has_percentages_and_fractions():
     found = [
         Gain('mAP', 85.0, 84.4, Interval(-0.6, -1.25, 0.05)),
         Gain('calibration error', 0.21, 0.0123, Interval(-0.1977, -0.2, -0.19)),
+        Gain('CF1', 0.5, 1.0, Interval(0.5, 0.25, 0.75)),
         Gain('OF1', 7.25, 100.0, Interval(92.75, 90.0, 95.0)),
     ]
     head, *rows = as_table(found).splitlines()
@@ -114,6 +115,7 @@ def test_the_table_has_percentages_and_fractions():
     assert [row.split() for row in rows] == [
         ['mAP', '85.00', '84.40', '-0.60', '(-1.25', 'to', '+0.05)'],
         ['calibration', 'error', '0.2100', '0.0123', '-0.1977', '(-0.2000', 'to', '-0.1900)'],
+        ['CF1', '0.50', '1.00', '+0.50', '(+0.25', 'to', '+0.75)'],
         ['OF1', '7.25', '100.00', '+92.75', '(+90.00', 'to', '+95.00)'],
     ]
     # The numbers end below the names of their columns.

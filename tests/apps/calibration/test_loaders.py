@@ -201,7 +201,7 @@ def test_images_that_would_vote_on_themselves_are_refused(cfg, checkpoint):
         evaluation_loader(cfg, 'val_dataloader', checkpoint, 'some.pth'),
     )
     check_apart(training, validation, 'val_dataloader', 'training images')
-    # Of the training table, the rows from the tenth on are for validation too, beside others.
+    # The last three rows of the training table are for validation too.
     shared = dict(cfg.train_dataloader.dataset.to_dict(), indices=[9, 10, 11])
     joined = [shared, cfg.val_dataloader.dataset.to_dict()]
     cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=joined)

@@ -155,10 +155,10 @@ def test_a_head_of_the_highest_labels_stays_one(training, validation):
 
 
 def test_the_size_of_the_memory(training, validation):
-    megabytes = 60 * (LABELS + 2 * 25) / 1e6
+    megabytes = (60 * LABELS + 3700) / 1e6
     rule = fit_rule(Wanted(megabytes=megabytes), PLAIN, training, validation)
     widths = tuple(memory.vectors.shape[1] for memory in rule.calibration.memories)
-    assert widths == widths_for(training, megabytes) and sum(widths) == 25
+    assert widths == widths_for(training, megabytes) and sum(widths) == 21
 
 
 def test_halves_keep_patients_together(validation):
@@ -219,8 +219,8 @@ def test_numbers_are_taken_over_and_other_images_vote(training, validation, cali
     rule = take_over(Wanted(['calibration', 'thresholds']), PLAIN, None, alone)
     assert_same(rule.calibration, alone.calibration)
 
-    narrow = take_over(Wanted(megabytes=90 * (LABELS + 2 * 25) / 1e6), PLAIN, more, other)
-    assert sum(memory.vectors.shape[1] for memory in narrow.calibration.memories) == 25
+    narrow = take_over(Wanted(megabytes=(90 * LABELS + 5500) / 1e6), PLAIN, more, other)
+    assert sum(memory.vectors.shape[1] for memory in narrow.calibration.memories) == 23
 
 
 def test_parts_that_the_other_checkpoint_lacks(training, validation, calibrated):

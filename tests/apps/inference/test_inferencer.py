@@ -139,7 +139,7 @@ def test_a_calibrated_checkpoint(small_cfg, classifier, save_calibrated, folder,
         if len(slopes) == 1:
             assert image.voters == []
             continue
-        shares, places = calibration.voters(8, *descriptions)
+        shares, places = calibration.voters(8, calibration.neighbours(*descriptions))
         assert [voter.name for voter in image.voters] == [f'train/{place}.jpg' for place in places[0].tolist()]
         assert [voter.share for voter in image.voters] == pytest.approx(shares[0].tolist(), abs=1e-4)
         labels = [[LABELS[k] for k in np.flatnonzero(calibration.target[place] == 1)] for place in places[0]]
