@@ -151,11 +151,11 @@ def main() -> None:
     training = images.get('training')
     if other is not None:
         rule = take_over(wanted, before, training, other)
-        where, apart = f'Taken over from {args.like}', 'which must not be those that it was fitted on'
+        where, apart = f'Taken over from {args.like}', ', which must not be those that it was fitted on'
     else:
         print('Fitting:')
         rule = fit_rule(wanted, before, training, images['val'])
-        where, apart = f'Fitted on {len(images["val"])} images', 'which chose nothing of it'
+        where, apart = f'Fitted on {len(images["val"])} images', ', which chose nothing of it'
     if 'test' in images:
         test = images['test']
         after = rule.judge(test)
@@ -163,12 +163,13 @@ def main() -> None:
         test = images['val']
         after = judge_by_others(wanted, before, training, test)
         where += ', which are the test images too: here each half is judged by what was fitted on the other half'
+        apart = ''
     stored = rule.thresholds if 'thresholds' in args.parts else None
     save_fitted(checkpoint, names, args.out, stored, rule.calibration)
 
     if training is not None and rule.calibration is not None:
         print_memory(rule.calibration, training, images.get('val'))
-    print(f'\n{where}. On {len(test)} test images, {apart}:\n')
+    print(f'\n{where}. On {len(test)} test images{apart}:\n')
     print(as_table(gains(test, before.judge(test), after)))
     if stored is not None:
         print(f'\n{label_table(names, test, before.judge(test), after)}')
